@@ -1,0 +1,1 @@
+"""glancelike: an image service made of plugins, a drop-in for OpenStack Glance."""

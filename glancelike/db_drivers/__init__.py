@@ -1,0 +1,1 @@
+"""Databases: one contract (base), what it speaks of (query, visibility), and the drivers."""

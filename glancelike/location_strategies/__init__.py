@@ -1,0 +1,1 @@
+"""Location strategies: which copy of an image is tried first."""

@@ -1,0 +1,1 @@
+"""Plain frozen values; the standard library only."""

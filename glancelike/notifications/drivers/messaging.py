@@ -1,0 +1,40 @@
+"""Sends notifications to the message bus through oslo.messaging (``pip install glancelike[messaging]``).
+
+oslo.messaging gets a configuration object of its own, read from the same files: its options and ours share
+the group ``[oslo_messaging_notifications]``.
+"""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from glancelike import errors
+from glancelike.notifications.base import NotificationDriver
+
+
+class MessagingDriver(NotificationDriver):
+    """Notifications on the bus that ``transport_url`` names, topic ``notifications`` unless set otherwise."""
+
+    def __init__(self, conf, publisher_id, name):
+        super().__init__(conf, publisher_id, name)
+        try:
+            import oslo_messaging
+        except ImportError as error:
+            raise errors.ConfigurationError(
+                f'the notification driver {name} needs oslo.messaging: pip install glancelike[messaging]') from error
+        own = cfg.ConfigOpts()
+        own([], project='glance', default_config_files=list(conf.config_file or []),
+            default_config_dirs=list(conf.config_dir or []))
+        try:
+            transport = oslo_messaging.get_notification_transport(own)
+            self._notifier = oslo_messaging.Notifier(
+                transport, publisher_id=publisher_id, driver='messagingv2' if name == 'messaging' else name)
+        except Exception as error:  # oslo.messaging raises several kinds; none may show the URL's password
+            raise errors.ConfigurationError(
+                f'notification driver {name}: the transport cannot be set up ({type(error).__name__}); '
+                'see transport_url') from error
+
+    def send(self, context, event_type, priority, payload):
+        """Hand the notification to oslo.messaging."""
+        emit = self._notifier.error if priority == 'ERROR' else self._notifier.info
+        emit(dict(context), event_type, dict(payload))

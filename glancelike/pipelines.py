@@ -1,0 +1,118 @@
+"""Paste pipelines: finding the paste file, and understanding one written for Glance.
+
+A paste file names factories by dotted path. Those of Glance 33 are mapped to ours, so that an operator's
+``glance-api-paste.ini`` works as it is; a filter whose capability is not here yet is passed through with one
+warning.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oslo_config import cfg
+from paste.deploy import loadwsgi
+
+from glancelike import config, errors
+
+LOG = logging.getLogger(__name__)
+
+#: Key of the paste configuration under which factories find the built service.
+SERVICES_KEY = 'glancelike.services'
+
+_MIDDLEWARE = 'glancelike.api.middleware'
+
+#: Factory as Glance's paste files name it -> ours.
+FACTORIES: Mapping[str, str] = {
+    'glance.api:root_app_factory': 'glancelike.api.versions:root_app_factory',
+    'glance.api.versions:create_resource': 'glancelike.api.versions:app_factory',
+    'glance.api.v2.router:API.factory': 'glancelike.api.v2.router:app_factory',
+    'glance.api.middleware.version_negotiation:VersionNegotiationFilter.factory':
+        f'{_MIDDLEWARE}.version_negotiation:filter_factory',
+    'glance.api.middleware.context:ContextMiddleware.factory': f'{_MIDDLEWARE}.context:filter_factory',
+    'glance.api.middleware.context:UnauthenticatedContextMiddleware.factory':
+        f'{_MIDDLEWARE}.context:unauthenticated_filter_factory',
+    'glance.api.middleware.gzip:GzipMiddleware.factory': f'{_MIDDLEWARE}.gzip:filter_factory',
+    'keystonemiddleware.auth_token:filter_factory': f'{_MIDDLEWARE}.authtoken:filter_factory',
+    'oslo_middleware.cors:filter_factory': f'{_MIDDLEWARE}.cors:filter_factory',
+    'oslo_middleware:CORS.factory': f'{_MIDDLEWARE}.cors:filter_factory',
+    'oslo_middleware.http_proxy_to_wsgi:HTTPProxyToWSGI.factory': f'{_MIDDLEWARE}.http_proxy_to_wsgi:filter_factory',
+    'oslo_middleware:HTTPProxyToWSGI.factory': f'{_MIDDLEWARE}.http_proxy_to_wsgi:filter_factory',
+    'oslo_middleware:Healthcheck.app_factory': f'{_MIDDLEWARE}.healthcheck:app_factory',
+    'oslo_middleware.healthcheck:Healthcheck.app_factory': f'{_MIDDLEWARE}.healthcheck:app_factory',
+    'oslo_middleware:Healthcheck.factory': f'{_MIDDLEWARE}.healthcheck:filter_factory',
+    'oslo_middleware.healthcheck:Healthcheck.factory': f'{_MIDDLEWARE}.healthcheck:filter_factory',
+    'oslo_middleware:RequestId.factory': f'{_MIDDLEWARE}.request_id:filter_factory',
+}
+
+#: Filters of capabilities that are not here yet -> what they would do.
+PASSED_THROUGH: Mapping[str, str] = {
+    'glance.api.middleware.cache:CacheFilter.factory': 'the image cache',
+    'glance.api.middleware.cache_manage:CacheManageFilter.factory': 'the management of the image cache',
+    'osprofiler.web:WsgiMiddleware.factory': 'profiling',
+}
+
+_KINDS = ('paste.app_factory', 'paste.filter_factory', 'paste.composite_factory')
+
+
+def pass_through_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Callable[[Any], Any]:
+    """A filter that adds nothing."""
+    return lambda app: app
+
+
+def paste_file(conf: cfg.ConfigOpts, prog: str) -> str:
+    """Path of the paste file: ``[paste_deploy] config_file``, else ``<prog>-paste.ini`` beside the configuration.
+
+    :raises ConfigurationError: there is none
+    """
+    name = conf.paste_deploy.config_file
+    if not name:
+        main = config.main_file(conf) or ''
+        own = main.removesuffix('.conf') + '-paste.ini'
+        name = own if main.endswith('.conf') and config.beside(conf, own) else f'{prog}-paste.ini'
+    path = config.beside(conf, name)
+    if path is None:
+        raise errors.ConfigurationError(f"The paste configuration file '{name}' of {prog} cannot be located. "
+                                        'Set [paste_deploy] config_file.')
+    return path
+
+
+def load(conf: cfg.ConfigOpts, prog: str, services: Any) -> Callable[..., Any]:
+    """The WSGI application of *prog*, built as its paste file and ``[paste_deploy] flavor`` say.
+
+    :raises ConfigurationError: no such file or pipeline, or a factory that cannot be loaded
+    """
+    path = paste_file(conf, prog)
+    flavor = conf.paste_deploy.flavor
+    name = f'{prog}-{flavor}' if flavor else prog
+    try:
+        loader = loadwsgi.ConfigLoader(path)
+        _map_factories(loader.parser, path)
+        context = loader.get_context(loadwsgi.APP, name, global_conf={SERVICES_KEY: services})
+        return context.create()
+    except errors.GlanceError:
+        raise
+    except LookupError as error:
+        raise errors.ConfigurationError(
+            f"The paste configuration file {path} has no application '{name}' "
+            f'([paste_deploy] flavor is {flavor or "not set"}): {error}') from error
+    except Exception as error:  # PasteDeploy and every factory raise their own
+        raise errors.ConfigurationError(f'The pipeline {name} of {path} cannot be built: '
+                                        f'{type(error).__name__}: {error}') from error
+
+
+def _map_factories(parser: Any, path: str) -> None:
+    for section in parser.sections():
+        for key in _KINDS:
+            if not parser.has_option(section, key):
+                continue
+            factory = parser.get(section, key)
+            if factory in PASSED_THROUGH:
+                LOG.warning('[%s] of %s: %s is not part of this version; the filter passes everything through.',
+                            section, path, PASSED_THROUGH[factory])
+                parser.set(section, key, 'glancelike.pipelines:pass_through_factory')
+            elif factory in FACTORIES:
+                parser.set(section, key, FACTORIES[factory])
+            elif factory.startswith('glance.'):
+                raise errors.ConfigurationError(f'[{section}] of {path}: there is no {factory} here.')

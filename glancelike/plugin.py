@@ -1,0 +1,73 @@
+"""The only module that other packages may import: contracts, capabilities, values, errors.
+
+What stands in ``__all__`` keeps its meaning within a major version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glancelike import errors
+from glancelike.context import RequestContext
+from glancelike.db_drivers import query, visibility
+from glancelike.db_drivers.base import MULTI_PROCESS, PERSISTENT, DbDriver
+from glancelike.db_drivers.query import Filter, ImageQuery
+from glancelike.location_strategies.base import LocationStrategy
+from glancelike.model.image import Image, ImageChanges, Location, Member
+from glancelike.model.upload import Upload, Usage
+from glancelike.property_protections.base import ACTIONS, PropertyProtection
+from glancelike.store_drivers.base import (
+    ADD,
+    DELETE,
+    DISCARD,
+    FREE_SPACE,
+    LIST_UNFINISHED,
+    LOCAL_FILE,
+    NAMES,
+    RANDOM_READ,
+    READ,
+    SHARE,
+    StoreDriver,
+    Stored,
+)
+
+__all__ = [
+    'ACTIONS', 'ADD', 'DELETE', 'DISCARD', 'FREE_SPACE', 'LIST_UNFINISHED', 'LOCAL_FILE', 'MULTI_PROCESS', 'NAMES',
+    'PERSISTENT', 'RANDOM_READ', 'READ', 'SHARE',
+    'DbDriver', 'Filter', 'Image', 'ImageChanges', 'ImageQuery', 'Location', 'LocationStrategy', 'Member',
+    'Options', 'PropertyProtection', 'RequestContext', 'StoreDriver', 'Stored', 'Upload', 'Usage',
+    'errors', 'options_for', 'query', 'visibility',
+]
+
+
+class Options:
+    """Option values by attribute, read-only: what a driver is given."""
+
+    __slots__ = ('_values',)
+
+    def __init__(self, **values: Any):
+        object.__setattr__(self, '_values', values)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(f'no option {name}') from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError('options are read-only')
+
+    def __repr__(self) -> str:
+        return f'Options({", ".join(sorted(self._values))})'  # names only: values may be secrets
+
+
+def options_for(driver: type, **values: Any) -> Options:
+    """Option values for a driver made by hand (in a test): its defaults, overridden by *values*.
+
+    :raises TypeError: a value is given for an option that the driver does not have
+    """
+    defaults = {option.dest: option.default for option in driver.OPTIONS}
+    unknown = values.keys() - defaults.keys()
+    if unknown:
+        raise TypeError(f'{driver.__name__} has no option {", ".join(sorted(unknown))}')
+    return Options(**(defaults | values))

@@ -1,0 +1,14 @@
+"""Every policy rule with its default and the routes that ask it, one file per noun."""
+
+from __future__ import annotations
+
+import itertools
+
+from oslo_policy import policy
+
+from glancelike.policies.rules import base, discovery, images, members
+
+
+def list_rules() -> list[policy.RuleDefault]:
+    """All rules, for the enforcer and for oslopolicy-sample-generator."""
+    return list(itertools.chain(base.RULES, images.RULES, members.RULES, discovery.RULES))

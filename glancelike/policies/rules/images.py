@@ -1,0 +1,35 @@
+"""Rules of images, their data, tags and locations."""
+
+from glancelike.policies.rules.base import (
+    ADMIN,
+    ADMIN_OR_IMAGE_MEMBER,
+    ADMIN_OR_IMAGE_READER,
+    ADMIN_OR_MEMBER,
+    ADMIN_OR_READER,
+    READER,
+    rule,
+)
+
+RULES = (
+    rule('add_image', ADMIN_OR_MEMBER, 'Create an image; the target project is the one that will own it.',
+         'POST /v2/images'),
+    rule('get_images', f'rule:context_is_admin or {READER}', 'List images.', 'GET /v2/images'),
+    rule('get_image', ADMIN_OR_IMAGE_READER, 'See an image.',
+         'GET /v2/images', 'GET /v2/images/{image_id}', 'HEAD /v2/images/{image_id}'),
+    rule('modify_image', ADMIN_OR_MEMBER, 'Change an image or its tags.',
+         'PATCH /v2/images/{image_id}', 'PUT /v2/images/{image_id}/tags/{tag}',
+         'DELETE /v2/images/{image_id}/tags/{tag}'),
+    rule('publicize_image', ADMIN, 'Make an image public.', 'POST /v2/images', 'PATCH /v2/images/{image_id}'),
+    rule('communitize_image', ADMIN_OR_MEMBER, 'Make an image a community image.',
+         'POST /v2/images', 'PATCH /v2/images/{image_id}'),
+    rule('delete_image', ADMIN_OR_MEMBER, 'Delete an image.', 'DELETE /v2/images/{image_id}'),
+    rule('upload_image', ADMIN_OR_MEMBER, "Upload an image's data.", 'PUT /v2/images/{image_id}/file'),
+    rule('download_image', ADMIN_OR_IMAGE_MEMBER, "Download an image's data.",
+         'GET /v2/images/{image_id}/file', 'HEAD /v2/images/{image_id}/file'),
+    rule('download_from_store', ADMIN_OR_IMAGE_MEMBER, 'Say which stores to prefer in a download.',
+         'GET /v2/images/{image_id}/file?prefer={stores}'),
+    rule('deactivate', ADMIN_OR_MEMBER, 'Deactivate an image.', 'POST /v2/images/{image_id}/actions/deactivate'),
+    rule('reactivate', ADMIN_OR_MEMBER, 'Reactivate an image.', 'POST /v2/images/{image_id}/actions/reactivate'),
+    rule('get_image_location', ADMIN_OR_READER, 'See where an image is stored.',
+         'GET /v2/images', 'GET /v2/images/{image_id}'),
+)

@@ -1,0 +1,1 @@
+"""Property protections: who may create, read, update, delete which extra property."""

@@ -1,0 +1,39 @@
+"""The built parts of the service, passed down by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # names for readers and checkers; nothing here is called
+    from oslo_config import cfg
+
+    from glancelike.core.download import DownloadService
+    from glancelike.core.images import ImageService
+    from glancelike.core.locations import LocationService
+    from glancelike.core.members import MemberService
+    from glancelike.core.quotas import Quotas
+    from glancelike.core.recovery import Recovery
+    from glancelike.core.threads import NativeThreads
+    from glancelike.core.upload import UploadService
+    from glancelike.db_drivers.base import DbDriver
+    from glancelike.policies.enforcer import Enforcer
+    from glancelike.store_drivers.stores import Stores
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Services:
+    """What the API is given; made once per process by ``glancelike.app``."""
+
+    conf: cfg.ConfigOpts
+    threads: NativeThreads
+    db: DbDriver
+    stores: Stores
+    enforcer: Enforcer
+    quotas: Quotas
+    locations: LocationService
+    images: ImageService
+    members: MemberService
+    uploads: UploadService
+    downloads: DownloadService
+    recovery: Recovery
