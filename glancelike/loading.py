@@ -137,7 +137,7 @@ def driver_class(namespace: str, name: str, *, option: str | None = None, files:
     asked = name
     name = ALIASES.get(namespace, {}).get(name, name)
     candidates = [one for one in installed(namespace, load=False) if one.name == name]
-    if not candidates and '.' in name:
+    if not candidates and ('.' in name or ':' in name):
         return _dotted(namespace, asked, name, option, files)
     if not candidates:
         raise _error(namespace, asked, 'is not installed', option, files)
