@@ -182,6 +182,10 @@ class Keystone(fixtures.Fixture):
              'project_id': project_id, 'resource_limit': limit}]})
         return answer['limits'][0]['id']
 
+    def drop_limit(self, limit_id: str) -> None:
+        """Take a project's own limit (``set_limit``) away; the registered default counts again."""
+        self._call('DELETE', f'/limits/{limit_id}')
+
     # Configuration of a service that uses this Keystone
 
     def authtoken(self) -> dict[str, str]:
