@@ -7,7 +7,6 @@ warning.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,8 +14,6 @@ from oslo_config import cfg
 from paste.deploy import loadwsgi
 
 from glancelike import config, errors
-
-LOG = logging.getLogger(__name__)
 
 #: Key of the paste configuration under which factories find the built service.
 SERVICES_KEY = 'glancelike.services'
@@ -54,11 +51,6 @@ PASSED_THROUGH: Mapping[str, str] = {
 }
 
 _KINDS = ('paste.app_factory', 'paste.filter_factory', 'paste.composite_factory')
-
-
-def pass_through_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Callable[[Any], Any]:
-    """A filter that adds nothing."""
-    return lambda app: app
 
 
 def paste_file(conf: cfg.ConfigOpts, prog: str) -> str:
@@ -109,9 +101,8 @@ def _map_factories(parser: Any, path: str) -> None:
                 continue
             factory = parser.get(section, key)
             if factory in PASSED_THROUGH:
-                LOG.warning('[%s] of %s: %s is not part of this version; the filter passes everything through.',
-                            section, path, PASSED_THROUGH[factory])
-                parser.set(section, key, 'glancelike.pipelines:pass_through_factory')
+                parser.set(section, key, f'{_MIDDLEWARE}.absent:filter_factory')
+                parser.set(section, 'capability', PASSED_THROUGH[factory])
             elif factory in FACTORIES:
                 parser.set(section, key, FACTORIES[factory])
             elif factory.startswith('glance.'):

@@ -1,0 +1,139 @@
+"""The one place that builds everything: configuration to Services to the WSGI application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from oslo_config import cfg
+
+from glancelike import config, errors, loading, pipelines
+from glancelike.core import quotas as quota_rules
+from glancelike.core.download import DownloadService
+from glancelike.core.formats import FormatRules
+from glancelike.core.images import ImageService
+from glancelike.core.leases import Leases
+from glancelike.core.locations import LocationService
+from glancelike.core.members import MemberService
+from glancelike.core.protections import Protections
+from glancelike.core.quotas import Quotas
+from glancelike.core.recovery import Recovery
+from glancelike.core.signatures import Signatures
+from glancelike.core.threads import NativeThreads
+from glancelike.core.unified_limits import KeystoneLimits
+from glancelike.core.upload import UploadService
+from glancelike.db_drivers.base import DbDriver
+from glancelike.notifications.notifier import Notifier
+from glancelike.policies.enforcer import Enforcer
+from glancelike.services import Services
+from glancelike.store_drivers.stores import Stores, StoreSpec
+
+LOG = logging.getLogger(__name__)
+
+
+class Application:
+    """The WSGI application of one process, with what it was built from.
+
+    :ivar services: the built parts
+    """
+
+    def __init__(self, wsgi: Callable[..., Iterable[bytes]], services: Services):
+        self._wsgi = wsgi
+        self.services = services
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return self._wsgi(environ, start_response)
+
+    def start_duties(self) -> None:
+        """Begin what a process does beside requests; call it once, after the last fork."""
+        self.services.threads.spawn('recovery', self.services.recovery.forever)
+
+    def close(self) -> None:
+        """Give up the database's connections."""
+        self.services.db.close()
+
+
+def load(conf: cfg.ConfigOpts, threads: NativeThreads | None = None, *, prog: str = 'glance-api') -> Application:
+    """The service that *conf* describes.
+
+    :param threads: how blocking work is done; None for servers with a native thread per request
+    :raises ConfigurationError: something in the configuration cannot work; the message says what and where
+    """
+    services = build(conf, threads or NativeThreads())
+    application = Application(pipelines.load(conf, prog, services), services)
+    config.warn_without_effect(conf)
+    return application
+
+
+def build(conf: cfg.ConfigOpts, threads: NativeThreads) -> Services:
+    """The parts of the service, from the bottom up."""
+    db = loading.load_db_driver(conf)
+    _prepare_schema(conf, db)
+    stores = _stores(conf, threads)
+    strategy = loading.load_location_strategy(conf, stores.weights)
+    enforcer = Enforcer(conf)
+    notifier = _notifier(conf)
+    protections = _protections(conf, enforcer)
+    quotas = Quotas(
+        members=conf.image_member_quota, properties=conf.image_property_quota, tags=conf.image_tag_quota,
+        locations=conf.image_location_quota, storage=quota_rules.storage_bytes(conf.user_storage_quota),
+        unified=KeystoneLimits(conf, db.usage) if conf.use_keystone_limits else None)
+    locations = LocationService(db, stores, enforcer, strategy)
+    leases = Leases(db, threads, heartbeat_seconds=conf.upload_heartbeat_seconds,
+                    lease_seconds=conf.upload_lease_seconds)
+    images = ImageService(
+        db, enforcer, protections, quotas, locations, notifier, disk_formats=conf.image_format.disk_formats,
+        container_formats=conf.image_format.container_formats, count_limit=conf.count_limit)
+    uploads = UploadService(
+        db=db, stores=stores, threads=threads, leases=leases, enforcer=enforcer, quotas=quotas,
+        protections=protections, notifier=notifier, signatures=Signatures(conf, threads),
+        format_rules=FormatRules(vmdk_allowed_types=conf.image_format.vmdk_allowed_types,
+                                 match_required=conf.image_format.require_image_format_match,
+                                 gpt_nonfatal=conf.image_format.gpt_safety_checks_nonfatal),
+        image_size_cap=conf.image_size_cap, hashing_algorithm=conf.hashing_algorithm,
+        legacy_checksum=conf.legacy_checksum)
+    return Services(
+        conf=conf, threads=threads, db=db, stores=stores, enforcer=enforcer, quotas=quotas, locations=locations,
+        images=images, members=MemberService(db, enforcer, quotas, notifier), uploads=uploads,
+        downloads=DownloadService(db=db, stores=stores, threads=threads, strategy=strategy, enforcer=enforcer,
+                                  notifier=notifier),
+        recovery=Recovery(db=db, stores=stores, threads=threads, leases=leases, locations=locations,
+                          interval_seconds=conf.recovery_interval_seconds))
+
+
+def _prepare_schema(conf: cfg.ConfigOpts, db: DbDriver) -> None:
+    """Make or check the tables; a database that does not answer yet is waited for by the requests, not here."""
+    try:
+        if conf.db_auto_create:
+            db.create_schema()
+        else:
+            db.check_schema()
+    except errors.DatabaseUnavailable:
+        LOG.warning('The database does not answer. The service starts all the same and answers 503 until it does.')
+
+
+def _stores(conf: cfg.ConfigOpts, threads: NativeThreads) -> Stores:
+    stores = Stores([
+        StoreSpec(one.id, loading.store_driver(conf, one), description=one.description, weight=one.weight,
+                  is_default=one.is_default, reserved=one.reserved, driver_name=one.driver_name)
+        for one in loading.store_configs(conf)], threads)
+    stores.start_check()
+    return stores
+
+
+def _notifier(conf: cfg.ConfigOpts) -> Notifier:
+    names = dict.fromkeys(conf.oslo_messaging_notifications.driver)
+    drivers = [loading.load_notification_driver(conf, name) for name in names if name not in ('', 'noop')]
+    return Notifier(drivers, conf.disabled_notifications)
+
+
+def _protections(conf: cfg.ConfigOpts, enforcer: Enforcer) -> Protections:
+    if not conf.property_protection_file:
+        return Protections(None)
+    path = config.beside(conf, conf.property_protection_file)
+    if path is None:
+        raise errors.ConfigurationError(
+            f"property_protection_file '{conf.property_protection_file}' cannot be found beside "
+            f'{config.main_file(conf)} or in the search list.')
+    return Protections(loading.load_property_protection(conf, path, enforcer.allowed))
