@@ -253,8 +253,8 @@ class DbDriver:
                   changed, the Upload stays
         UPLOAD-9  :raises ImageGone: the lease is ours but the image was deleted meanwhile; the Upload stays
                   for recovery
-        UPLOAD-14  The locations come after those that the image has; the caller's right to read is not asked
-                  again.
+        UPLOAD-14  Then the image has the changes and the locations (after those that it had), and there is no
+                  Upload and no reservation any more. The caller's right to read is not asked again.
         """
         raise NotImplementedError
 
@@ -310,3 +310,16 @@ class DbDriver:
         PURGE-2  An image row goes only after all its child rows: an id used again begins with nothing.
         """
         raise NotImplementedError
+
+    @classmethod
+    def for_compliance(cls, folder: str, url: str | None, *, again: bool) -> Mapping[str, Any]:
+        """Option values for an empty database to try out: what ``glance-drivers check db NAME [--url URL]`` uses,
+        once before each test. May be left out where the defaults do.
+
+        :param folder: a new, empty one for each test
+        :param url: as given on the command line; None: a database in *folder*, where the driver can do that
+        :param again: False the first time: a database at *url* that holds anything must be refused, not emptied;
+            True later: what the trial left there is to be removed
+        :raises ConfigurationError: *url* is needed, or names a database that is not empty
+        """
+        return {}

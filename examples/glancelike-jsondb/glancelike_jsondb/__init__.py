@@ -1,0 +1,1 @@
+"""A database driver of glancelike in one JSON file."""
