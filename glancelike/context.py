@@ -24,6 +24,7 @@ class RequestContext:
     :ivar service_roles: lower-cased roles of a service token that came beside the user's
     :ivar is_admin: the policy rule ``context_is_admin`` held when the request came in
     :ivar read_only: no change may be made (anonymous access)
+    :ivar domain_id: the domain that a domain-scoped token is for; such a caller has no project
     :ivar token: the caller's token; never logged
     :ivar service_catalog: the Keystone catalog of the token, a list of endpoint groups
     """
@@ -38,6 +39,7 @@ class RequestContext:
     user_domain_id: str | None = None
     project_domain_id: str | None = None
     system_scope: str | None = None
+    domain_id: str | None = None
     token: str | None = dataclasses.field(default=None, repr=False)
     service_catalog: tuple[Mapping[str, Any], ...] = dataclasses.field(default=(), repr=False)
 
@@ -54,6 +56,8 @@ class RequestContext:
             'user_domain_id': self.user_domain_id,
             'project_domain_id': self.project_domain_id,
             'system_scope': self.system_scope,
+            'domain_id': self.domain_id,
+            'read_only': self.read_only,
         }
 
 

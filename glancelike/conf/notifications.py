@@ -7,7 +7,7 @@ OPTIONS = (
 Who notifications say they come from."""),
     cfg.ListOpt('disabled_notifications', default=[], help="""
 Notifications that are not sent: event types (``image.create``) or groups of them (``image``,
-``image.member``)."""),
+``image.member``). A group is what stands before the last dot, so ``image`` leaves ``image.member.create`` on."""),
 )
 
 MESSAGING_OPTIONS = (
@@ -15,7 +15,8 @@ MESSAGING_OPTIONS = (
 How notifications are sent; may be given several times. Names of entry points in
 ``glancelike.notification_drivers`` (``noop``, ``log``, ``messaging``), or the names that oslo.messaging gives
 its drivers (``messagingv2``, ``routing``), which need ``pip install glancelike[messaging]``. The other options
-of this group, and ``transport_url``, are oslo.messaging's."""),
+of this group, and ``transport_url``, are oslo.messaging's; ``retry`` is 1 here when it is not set, so that no request
+waits for a bus that does not answer."""),
 )
 
 GROUPS = {'DEFAULT': OPTIONS, 'oslo_messaging_notifications': MESSAGING_OPTIONS}

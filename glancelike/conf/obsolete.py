@@ -23,7 +23,7 @@ REASONS: dict[str, dict[str, str]] = {
         'enable_v1_api': 'Images API v1 is not part of this version',
         'enable_image_import': _IMPORT, 'enabled_import_methods': _IMPORT, 'node_staging_uri': _IMPORT,
         'worker_self_reference_url': _IMPORT,
-        'do_secure_hash': _LOCATIONS, 'http_retries': _LOCATIONS, 'image_location_quota': _LOCATIONS,
+        'do_secure_hash': _LOCATIONS, 'http_retries': _LOCATIONS,
         'delayed_delete': _SCRUBBER, 'scrub_time': _SCRUBBER, 'scrub_pool_size': _SCRUBBER,
         'wakeup_time': _SCRUBBER, 'restore': _SCRUBBER, 'daemon': _SCRUBBER,
         'image_cache_dir': _CACHE, 'image_cache_driver': _CACHE, 'image_cache_sqlite_db': _CACHE,

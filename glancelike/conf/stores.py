@@ -1,7 +1,6 @@
 """Which stores there are, and which drivers serve them."""
 
-from oslo_config import cfg
-from oslo_config import types
+from oslo_config import cfg, types
 
 DEFAULT_OPTIONS = (
     cfg.ListOpt('known_stores', default=['filesystem', 'http'], help="""

@@ -26,12 +26,13 @@ last, in the stored order."""),
         super().__init__(options, weights)
         self._rank = {}
         for position, kind in enumerate(options.store_type_preference or ()):
-            for scheme in _SCHEMES.get(kind.strip(), (kind.strip(),)):
+            kind = kind.strip().lower()
+            for scheme in _SCHEMES.get(kind, (kind,)):
                 self._rank.setdefault(scheme, position)
 
     def ordered(self, locations):
         """See LocationStrategy.ordered."""
         def rank(location):
-            scheme = location.url.partition(':')[0].partition('+')[0]
+            scheme = location.url.partition(':')[0].partition('+')[0].lower()
             return self._rank.get(scheme, len(self._rank))
         return sorted(locations, key=rank)

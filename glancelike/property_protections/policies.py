@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from glancelike.plugin import ACTIONS, PropertyProtection, RequestContext
+import logging
+
+from glancelike.plugin import ACTIONS, PropertyProtection, RequestContext, errors
 from glancelike.property_protections import rules_file
+
+LOG = logging.getLogger(__name__)
 
 
 class PoliciesProtection(PropertyProtection):
@@ -27,5 +31,17 @@ class PoliciesProtection(PropertyProtection):
                 wanted = named.get(action, rules_file.NOBODY)
                 if wanted in (rules_file.EVERYONE, rules_file.NOBODY):
                     return wanted == rules_file.EVERYONE
-                return self.check_policy(ctx, wanted)
+                return self._holds(ctx, wanted)
         return False
+
+    def _holds(self, ctx: RequestContext, rule: str) -> bool:
+        try:
+            return self.check_policy(ctx, rule)
+        except errors.GlanceError as error:  # a rule that asks a server, which does not answer
+            LOG.warning('The policy rule %s of a property cannot be asked, it is refused: %s', rule, error)
+            return False
+
+    @classmethod
+    def for_compliance(cls, folder, table):
+        """See PropertyProtection.for_compliance."""
+        return rules_file.for_compliance(folder, table)

@@ -23,3 +23,8 @@ class RolesProtection(PropertyProtection):
                 return (rules_file.EVERYONE in wanted
                         or not wanted.isdisjoint(ctx.roles) or not wanted.isdisjoint(ctx.service_roles))
         return False
+
+    @classmethod
+    def for_compliance(cls, folder, table):
+        """See PropertyProtection.for_compliance."""
+        return rules_file.for_compliance(folder, table)

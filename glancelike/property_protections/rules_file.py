@@ -2,8 +2,8 @@
 
 An INI file. A section's name is a regular expression, searched (not anchored) in the property's name; the first
 section in file order that matches decides. Each section has the four keys ``create``, ``read``, ``update`` and
-``delete``. ``@`` allows everyone, ``!`` nobody; an empty value is nobody. Lines that begin with ``#`` or ``;``
-are comments.
+``delete``, with ``=`` or ``:`` before the value; an indented line goes on with the value above it. ``@`` allows
+everyone, ``!`` nobody; an empty value is nobody. Lines that begin with ``#`` or ``;`` are comments.
 
 ::
 
@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from glancelike.plugin import ACTIONS, errors
 
@@ -28,6 +29,7 @@ LOG = logging.getLogger(__name__)
 EVERYONE = '@'
 NOBODY = '!'
 _SECTION = re.compile(r'\[(.*)\]\s*$')
+_PAIR = re.compile(r'([^=:]*?)\s*[=:]\s*(.*)')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,50 +54,64 @@ def read(path: str) -> list[Rule]:
             lines = opened.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise errors.ConfigurationError(f'property_protection_file {path} cannot be read: {error}') from error
-    rules: list[Rule] = []
-    section: tuple[str, int] | None = None
-    values: dict[str, tuple[str, ...]] = {}
-    found: dict[str, int] = {}
+    sections = _sections(path, lines)
+    if not sections:
+        raise errors.ConfigurationError(f'property_protection_file {path} holds no rule')
+    return [_rule(path, one) for one in sections]
 
-    def finish() -> None:
-        if section is not None:
-            rules.append(_rule(path, section[0], section[1], values, found))
 
+@dataclasses.dataclass(slots=True)
+class _Section:
+    """A section as written.
+
+    :ivar texts: value of each key, with its line number
+    """
+
+    name: str
+    line: int
+    texts: dict[str, tuple[str, int]]
+
+
+def _sections(path: str, lines: list[str]) -> list[_Section]:
+    sections: list[_Section] = []
+    last = ''
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith(('#', ';')):
             continue
-        match = _SECTION.match(text)
-        if match:
-            finish()
-            section, values, found = (match.group(1), number), {}, {}
+        header = _SECTION.match(text)
+        if header:
+            sections.append(_Section(header.group(1), number, {}))
+            last = ''
             continue
-        key, separator, value = text.partition('=')
-        key = key.strip().lower()
-        if section is None or not separator:
+        pair = _PAIR.match(text)
+        if last and line[0].isspace() and (pair is None or pair.group(1).lower() not in ACTIONS):
+            value, first = sections[-1].texts[last]
+            sections[-1].texts[last] = (f'{value} {text}', first)
+            continue
+        if not sections or pair is None:
             raise _wrong(path, number, f"'{text}' is neither a [section] nor an operation = value")
-        if key not in ACTIONS:
-            raise _wrong(path, number, f"'{key}' is no operation; use one of {', '.join(ACTIONS)}")
-        if key in values:
-            raise _wrong(path, number, f"'{key}' is given twice in [{section[0]}]")
-        values[key] = _split(path, number, key, section[0], value)
-        found[key] = number
-    finish()
-    if not rules:
-        raise errors.ConfigurationError(f'property_protection_file {path} holds no rule')
-    return rules
+        last = pair.group(1).lower()
+        if last not in ACTIONS:
+            raise _wrong(path, number, f"'{last}' is no operation; use one of {', '.join(ACTIONS)}")
+        if last in sections[-1].texts:
+            raise _wrong(path, number, f"'{last}' is given twice in [{sections[-1].name}]")
+        sections[-1].texts[last] = (pair.group(2), number)
+    return sections
 
 
-def _rule(path: str, name: str, number: int, values: Mapping[str, tuple[str, ...]],
-          found: Mapping[str, int]) -> Rule:
-    missing = [action for action in ACTIONS if action not in values]
+def _rule(path: str, section: _Section) -> Rule:
+    missing = [action for action in ACTIONS if action not in section.texts]
     if missing:
-        raise _wrong(path, number, f"[{name}] lacks {', '.join(missing)}; write '{missing[0]} = {NOBODY}' to allow nobody")
+        raise _wrong(path, section.line, f"[{section.name}] lacks {', '.join(missing)}; "
+                                         f"write '{missing[0]} = {NOBODY}' to allow nobody")
     try:
-        pattern = re.compile(name)
-    except re.error as error:
-        raise _wrong(path, number, f'[{name}] is no regular expression: {error}') from error
-    return Rule(pattern, values, found)
+        pattern = re.compile(section.name)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise _wrong(path, section.line, f'[{section.name}] is no regular expression: {error}') from error
+    return Rule(pattern, {action: _split(path, number, action, section.name, text)
+                          for action, (text, number) in section.texts.items()},
+                {action: number for action, (_, number) in section.texts.items()})
 
 
 def _split(path: str, number: int, key: str, section: str, value: str) -> tuple[str, ...]:
@@ -115,3 +131,14 @@ def _wrong(path: str, number: int, what: str) -> errors.ConfigurationError:
 def wrong_value(path: str, rule: Rule, action: str, what: str) -> errors.ConfigurationError:
     """The error for a value that the rule format does not allow."""
     return _wrong(path, rule.lines[action], f'{action} of [{rule.pattern.pattern}] {what}')
+
+
+def for_compliance(folder: str, table: Sequence[tuple[str, Mapping[str, str]]]) -> Mapping[str, str]:
+    """PropertyProtection.for_compliance of the protections that read such a file."""
+    words = {'everyone': EVERYONE, 'nobody': NOBODY}
+    path = os.path.join(folder, 'property-protections.conf')
+    with open(path, 'w', encoding='utf-8') as opened:
+        for pattern, rule in table:
+            opened.write(f'[{pattern}]\n')
+            opened.writelines(f'{action} = {words.get(who, who)}\n' for action, who in rule.items())
+    return {'property_protection_file': path}

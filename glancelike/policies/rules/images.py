@@ -6,6 +6,7 @@ from glancelike.policies.rules.base import (
     ADMIN_OR_IMAGE_READER,
     ADMIN_OR_MEMBER,
     ADMIN_OR_READER,
+    ANONYMOUS,
     READER,
     rule,
 )
@@ -13,7 +14,7 @@ from glancelike.policies.rules.base import (
 RULES = (
     rule('add_image', ADMIN_OR_MEMBER, 'Create an image; the target project is the one that will own it.',
          'POST /v2/images'),
-    rule('get_images', f'rule:context_is_admin or {READER}', 'List images.', 'GET /v2/images'),
+    rule('get_images', f'rule:context_is_admin or {READER} or {ANONYMOUS}', 'List images.', 'GET /v2/images'),
     rule('get_image', ADMIN_OR_IMAGE_READER, 'See an image.',
          'GET /v2/images', 'GET /v2/images/{image_id}', 'HEAD /v2/images/{image_id}'),
     rule('modify_image', ADMIN_OR_MEMBER, 'Change an image or its tags.',

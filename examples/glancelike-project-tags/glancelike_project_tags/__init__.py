@@ -1,0 +1,1 @@
+"""Image properties that belong to a project."""
