@@ -1,0 +1,56 @@
+"""glance-api: the image service with its bundled server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; the exit code.
+
+    :param argv: arguments after the program's name; None: those of the process
+    :returns: 0 stopped by a signal; 1 the configuration cannot work (``ERROR: ...`` on standard error says why);
+        2 a worker process could not start
+    """
+    from glancelike.wsgi import server
+    server.patch()  # before everything else: what is imported now is green
+
+    from glancelike import app, config, errors
+
+    arguments = sys.argv[1:] if argv is None else list(argv)
+
+    def load_conf() -> Any:
+        return config.load('glance-api', arguments, positional_file=True)
+
+    def make_app(conf: Any, threads: Any) -> Any:
+        application = app.load(conf, threads=threads)
+        _check_workers(conf, application)
+        return application
+
+    try:
+        return server.serve(load_conf(), make_app, load_conf, getattr(app, 'preload', None))
+    except errors.GlanceError as error:
+        print(f'ERROR: {error}', file=sys.stderr)
+        return 1
+
+
+def _check_workers(conf: Any, application: Any) -> None:
+    """Refuse several processes where each would have rows of its own.
+
+    :raises ConfigurationError: the database driver works in one process only
+    """
+    from glancelike import errors
+    from glancelike.plugin import MULTI_PROCESS
+    from glancelike.wsgi import server
+
+    count = server.worker_count(conf)
+    if count > 0 and MULTI_PROCESS not in application.services.db.CAPABILITIES:
+        raise errors.ConfigurationError(
+            reason=f'data_api = {conf.data_api} keeps its rows in one process, and workers asks for {count}: '
+                   f'set workers = 0, or choose a database that processes can share (data_api = sqlalchemy)')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

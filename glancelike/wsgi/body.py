@@ -1,0 +1,199 @@
+"""Bodies, whatever server runs the application: read to a certain end, and sent from a local file.
+
+What a client that vanishes in the middle of a body looks like to the application (seen with uWSGI 2.0.31,
+gunicorn 27.0.1 and the bundled server; tests/functional/real/test_server_foreign.py holds it):
+
+==========  ==========================  ============================  =====================================
+server      Content-Length, vanished    chunked, vanished             chunked, broken framing
+==========  ==========================  ============================  =====================================
+bundled     ``ClientDisconnected``      ``ClientDisconnected``        ``InvalidBody``
+gunicorn    short ``read``, then b''    NoMoreData, an OSError        InvalidChunkSize, an Exception only
+uWSGI       OSError                     OSError of ``chunked_read``   b'', as if the body were complete
+==========  ==========================  ============================  =====================================
+
+Under uWSGI ``wsgi.input`` gives nothing for a chunked body, without an error: its own ``chunked_read`` is needed.
+
+:class:`BodyReader` makes one behaviour of these: ``read`` gives the body's bytes and, at its end, ``b''``; a
+body that breaks off raises ``ClientDisconnected``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from glancelike import errors
+
+PIECE_BYTES = 1 << 20
+
+
+class BodyReader:
+    """The body of a request, read once from its start to its end.
+
+    :param environ: of the request, as the server made it
+    """
+
+    def __init__(self, environ: Mapping[str, Any]):
+        self._chunked = 'chunked' in environ.get('HTTP_TRANSFER_ENCODING', '').lower()
+        self._left = None if self._chunked else _declared(environ)
+        source = environ['wsgi.input']
+        if self._chunked and 'uwsgi.version' in environ and not isinstance(source, BodyReader):
+            source = _UwsgiChunks()
+        self._read = source.read
+        self._ended = False
+
+    @property
+    def length(self) -> int | None:
+        """Bytes still to come; None while the body is chunked and has not ended."""
+        return 0 if self._ended else self._left
+
+    def read(self, size: int = -1) -> bytes:
+        """The next *size* bytes, fewer only where the body ends; all that is left when negative.
+
+        :raises ClientDisconnected: the body broke off before its end, or nothing came for too long
+        :raises InvalidBody: the chunks are not framed as RFC 9112 section 7.1 says
+        """
+        if size < 0:
+            return b''.join(iter(lambda: self.read(PIECE_BYTES), b''))
+        if self._ended or size == 0:
+            return b''
+        if self._left is not None:
+            size = min(size, self._left)
+            if size == 0:
+                self._ended = True
+                return b''
+        try:
+            data = self._read(size)
+        except errors.GlanceError:
+            raise
+        except (OSError, ValueError, EOFError) as error:
+            # Each server has errors of its own for a body that breaks off; all are one of these three.
+            raise errors.ClientDisconnected() from error
+        except Exception as error:
+            raise errors.InvalidBody(reason='The body is not framed as RFC 9112 says.') from error
+        if self._left is not None:
+            self._left -= len(data)
+            if not data:
+                raise errors.ClientDisconnected()
+        elif not data:
+            self._ended = True
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill *buffer* from the body; the bytes read, 0 at the end. Errors as ``read``."""
+        data = self.read(len(buffer))
+        buffer[:len(data)] = data
+        return len(data)
+
+    def readline(self, size: int = -1) -> bytes:
+        """The next line (WSGI asks for it; nothing here calls it with image data)."""
+        line = bytearray()
+        while size < 0 or len(line) < size:
+            byte = self.read(1)
+            line += byte
+            if byte in (b'', b'\n'):
+                break
+        return bytes(line)
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        """All lines; *hint* is not used, as WSGI allows."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b'')
+
+
+def _declared(environ: Mapping[str, Any]) -> int:
+    try:
+        return max(int(environ.get('CONTENT_LENGTH') or 0), 0)
+    except ValueError:
+        raise errors.InvalidBody(reason='Content-Length is not a number of bytes.') from None
+
+
+class _UwsgiChunks:
+    """Chunked bodies under uWSGI, whose ``wsgi.input`` gives nothing for them and says nothing."""
+
+    def __init__(self):
+        import uwsgi  # exists only inside a uWSGI process
+        self._next = uwsgi.chunked_read
+        self._rest = b''
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        parts, missing = [], size
+        while missing and not self._ended:
+            piece = self._rest or self._next()
+            self._ended = not piece
+            parts.append(piece[:missing])
+            self._rest = piece[missing:]
+            missing -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else b''.join(parts)
+
+
+class LocalFileBody:
+    """Part of a local file as the body of a response.
+
+    Any server can iterate over it. The bundled server sends ``local_file`` from ``offset`` with ``sendfile``;
+    others get it through :meth:`for_server`. The file is opened here, so that a missing one is an error before
+    the status line is sent, and stays open when it is deleted meanwhile.
+
+    :param path: absolute path of a regular file
+    :param offset: first byte to send
+    :param length: bytes to send; the file holds at least offset + length
+    :param on_close: called once, with the bytes handed to the client
+    :raises OSError: the file cannot be opened
+    """
+
+    def __init__(self, path: str, offset: int, length: int, on_close: Callable[[int], None] | None = None):
+        self.local_file = path
+        self.offset = offset
+        self.length = length
+        self.bytes_sent = 0
+        self._on_close = on_close
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._position = offset
+
+    def fileno(self) -> int:
+        """Descriptor of the open file; -1 after ``close``."""
+        return self._fd
+
+    def read(self, size: int = PIECE_BYTES) -> bytes:
+        """The next at most *size* bytes; empty at the end of the part.
+
+        :raises OSError: the file became shorter than it was said to be
+        """
+        missing = self.offset + self.length - self._position
+        if missing <= 0:
+            return b''
+        data = os.pread(self._fd, min(size, missing) if size >= 0 else missing, self._position)
+        if not data:
+            raise OSError(f'the file ended {missing} bytes too early')
+        self._position += len(data)
+        self.bytes_sent += len(data)
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.read, b'')
+
+    def close(self) -> None:
+        """Give up the file. Again: nothing happens."""
+        if self._fd < 0:
+            return
+        os.close(self._fd)
+        self._fd = -1
+        if self._on_close is not None:
+            self._on_close(self.bytes_sent)
+
+    def for_server(self, environ: Mapping[str, Any]) -> Any:
+        """What the application should return: this body, or the server's own wrapper where that can sendfile.
+
+        Wrappers send a file from its start, so only whole files are given to them. ``bytes_sent`` is then taken
+        for granted.
+        """
+        wrapper = environ.get('wsgi.file_wrapper')
+        whole = self.offset == 0 and os.fstat(self._fd).st_size == self.length
+        if wrapper is None or not whole or self.length == 0:
+            return self
+        self.bytes_sent = self.length
+        return wrapper(self, PIECE_BYTES)

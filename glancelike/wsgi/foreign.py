@@ -1,0 +1,58 @@
+"""The application under servers that are not ours: uWSGI, gunicorn, mod_wsgi."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
+
+from glancelike.wsgi.body import BodyReader
+
+
+class ForeignServer:
+    """The application with what other servers leave out: bodies that end surely, duties started after the fork.
+
+    :param build: makes the application. Called now, so that a configuration that cannot work is seen at once, and
+        again in a process that was forked afterwards: no database connection and no thread is shared.
+    """
+
+    def __init__(self, build: Callable[[], Any]):
+        self._build = build
+        self._lock = threading.Lock()
+        self._application = build()
+        self._built_by = os.getpid()
+        self._inherited: Any = None    # kept: to collect it would close the parent's connections
+        self._started_by: int | None = None
+
+    def start(self) -> None:
+        """Make this process ready and start its background duties; again: nothing happens."""
+        if self._started_by == os.getpid():
+            return
+        with self._lock:
+            if self._started_by == os.getpid():
+                return
+            if self._built_by != os.getpid():
+                self._inherited = self._application
+                self._application = self._build()
+                self._built_by = os.getpid()
+            self._application.start_duties()
+            self._started_by = os.getpid()
+
+    def start_after_fork(self) -> None:
+        """Have uWSGI start each worker process by itself; under other servers its first request does."""
+        try:
+            import uwsgi  # exists only inside a uWSGI process
+        except ImportError:
+            return
+        if uwsgi.worker_id():
+            self.start()  # lazy-apps: this is the worker already
+        elif uwsgi.masterpid():
+            import uwsgidecorators  # fails where there is no master, and so no fork
+            uwsgidecorators.postfork(self.start)
+
+    def __call__(self, environ: MutableMapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        self.start()
+        environ['wsgi.input'] = BodyReader(environ)
+        environ['wsgi.input_terminated'] = True
+        return self._application(environ, start_response)
