@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -49,9 +50,28 @@ class Application:
         """Begin what a process does beside requests; call it once, after the last fork."""
         self.services.threads.spawn('recovery', self.services.recovery.forever)
 
+    def stop_duties(self) -> None:
+        """End them; a round that is under way is finished."""
+        self.services.recovery.stop()
+
     def close(self) -> None:
         """Give up the database's connections."""
         self.services.db.close()
+
+
+def preload(conf: cfg.ConfigOpts) -> None:
+    """Import what the configured service is made of, and build nothing: forked workers then share that memory.
+
+    A driver that cannot be imported is told about when the service is built.
+    """
+    importlib.import_module('glancelike.api.v2.router')
+    wanted = [('db', conf.data_api), ('location_strategy', conf.location_strategy),
+              *(('store', name) for name in conf.enabled_backends.values() or conf.glance_store.stores or conf.known_stores)]
+    for kind, name in wanted:
+        try:
+            loading.driver_class(loading.NAMESPACES[kind], name)
+        except errors.DriverLoadError as error:
+            LOG.debug('Not imported beforehand: %s', error)
 
 
 def load(conf: cfg.ConfigOpts, threads: NativeThreads | None = None, *, prog: str = 'glance-api') -> Application:
