@@ -37,6 +37,7 @@ DISCARD = 'discard'            # discard(): clears what an add that never return
 LIST_UNFINISHED = 'list_unfinished'  # unfinished(): finds such leftovers by itself
 FREE_SPACE = 'free_space'      # free_bytes()
 SHARE = 'share'                # share(): the store has access lists of its own
+PERSISTENT = 'persistent'      # what add confirmed is there after a restart of the process and of the machine
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class StoreDriver:
         :returns: where the object now is and its length
 
         ADD-1  After it returned the bytes are readable, complete, and survive a crash of this process (for a
-               store that claims to persist: of the machine).
+               store that claims PERSISTENT: of the machine).
         ADD-2  :raises ObjectExists: there is an object of this image id; it stays as it was
         ADD-3  :raises StoreFull: no room; nothing of this image is kept, and a later add can succeed
         ADD-4  An exception from *chunks* leaves nothing of this image and is not replaced by another.
@@ -178,7 +179,11 @@ class StoreDriver:
         return {}
 
     @classmethod
-    def for_compliance(cls, folder: str) -> Mapping[str, Any]:
+    def for_compliance(cls, folder: str, max_bytes: int | None = None) -> Mapping[str, Any] | None:
         """Option values for a store to try out, empty, all in *folder*: what ``glance-drivers check store NAME``
-        uses when it is given no configuration file. May be left out where the defaults do."""
-        return {}
+        uses when it is given no configuration file. May be left out where the defaults do.
+
+        :param max_bytes: the store should have room for about that much
+        :returns: None where *max_bytes* is given and the driver has no option for it
+        """
+        return None if max_bytes else {}

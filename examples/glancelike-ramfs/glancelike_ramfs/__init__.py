@@ -1,0 +1,1 @@
+"""Images in memory: an example of a store driver package for glancelike."""
