@@ -71,12 +71,17 @@ class Recovery:
         self._clock = clock
         self._answers_since: float | None = None
         self._went_round = False
+        self._stopped = False
         self._stuck = 0
         self._to_sweep = [store.id for store in stores.all() if store.can(LIST_UNFINISHED) and store.can(DISCARD)]
 
+    def stop(self) -> None:
+        """``forever`` ends after the round that is under way."""
+        self._stopped = True
+
     def forever(self) -> None:
-        """Round after round until the process ends; no error ends it."""
-        while True:
+        """Round after round until the process ends or ``stop`` is called; no error ends it."""
+        while not self._stopped:
             try:
                 self.run_once()
             except errors.DatabaseUnavailable:

@@ -236,7 +236,7 @@ class Master:
             return
         if self._next is not None and worker.conf is self._next[0]:
             self._abandon_reload(worker, code)
-        elif not self._up and not worker.ready:
+        elif not self._up and not worker.ready and code >= 0:  # a signal from outside is no fault of the start
             if code == REFUSED_EXIT and worker.said:
                 self._failure = worker.said.decode(errors='replace')
             else:

@@ -1,0 +1,1 @@
+"""Revisions of the tables: ``versions/`` for alembic, ``data/`` for rows."""

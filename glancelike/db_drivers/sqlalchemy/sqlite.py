@@ -1,0 +1,82 @@
+"""What SQLite needs: a pool without locks, write-ahead logging, and transactions that begin as they should.
+
+The sqlite3 module of Python opens transactions by itself, and not before the first write; a transaction that
+has read by then may find itself unable to write. So the module's own handling is switched off and the "begin"
+event sends the right BEGIN: IMMEDIATE for writes (waits its turn at once), plain for reads of several statements
+(one snapshot), none for a read of a single statement.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, pool
+
+BUSY_SECONDS = 10  # how long a writer waits for the others; the URL parameter ``timeout`` overrides it
+
+
+class LockFreePool(pool.Pool):
+    """Keeps idle connections in a deque, whose ends are atomic: no lock is held anywhere.
+
+    A database file needs no bound on connections. A lock here would be a trap: in a process whose locks
+    were made cooperative, SQLite calls may run on native threads, where such a lock cannot be waited for.
+    """
+
+    def __init__(self, creator: Any, idle: int = 5, **options: Any):
+        super().__init__(creator, **options)
+        self._idle_limit = idle
+        self._idle: collections.deque = collections.deque()
+
+    def _do_get(self) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._create_connection()
+
+    def _do_return_conn(self, record: Any) -> None:
+        if len(self._idle) < self._idle_limit:
+            self._idle.append(record)
+        else:
+            record.close()
+
+    def recreate(self) -> LockFreePool:
+        return type(self)(self._creator, idle=self._idle_limit, recycle=self._recycle, echo=self.echo,
+                          logging_name=self._orig_logging_name, reset_on_return=self._reset_on_return,
+                          pre_ping=self._pre_ping, _dispatch=self.dispatch, dialect=self._dialect)
+
+    def dispose(self) -> None:
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return
+
+    def status(self) -> str:
+        return f'{len(self._idle)} idle'
+
+
+def create_engine(url: sa.URL, *, idle: int, synchronous: bool, recycle_seconds: int) -> sa.Engine:
+    """An engine on a database file. Connections may move from thread to thread."""
+    arguments: dict[str, Any] = {'check_same_thread': False}
+    if 'timeout' not in url.query:
+        arguments['timeout'] = BUSY_SECONDS
+    engine = sa.create_engine(url, poolclass=LockFreePool, idle=idle or 1000, connect_args=arguments,
+                              pool_recycle=recycle_seconds)
+
+    @event.listens_for(engine, 'connect')
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute('PRAGMA journal_mode = WAL')
+        connection.execute(f'PRAGMA synchronous = {"FULL" if synchronous else "OFF"}')
+        connection.execute('PRAGMA foreign_keys = ON')
+
+    @event.listens_for(engine, 'begin')
+    def begin(connection: sa.Connection) -> None:
+        statement = {'write': 'BEGIN IMMEDIATE', 'snapshot': 'BEGIN'}.get(
+            connection.get_execution_options().get('glancelike_mode'))
+        if statement:
+            connection.exec_driver_sql(statement)
+
+    return engine

@@ -1,0 +1,124 @@
+"""The tables, as the queries see them.
+
+``migrations/`` makes them, with their indexes and unique keys, which therefore stand there only. A test compares
+the columns of both.
+
+Names and columns of images, image_properties, image_tags, image_locations and image_members are those an
+operator knows from Glance. Ours: ``images.version``, ``images.name_folded``, ``image_locations.store`` and
+``upload_id``, and the tables ``image_uploads`` and ``project_locks``.
+
+Text compares byte for byte: collation "C" on PostgreSQL, a binary one on MySQL and MariaDB (chosen by the
+migration), SQLite's own default. Times are UTC, naive, with microseconds.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+METADATA = sa.MetaData()
+
+
+def text(length: int) -> sa.types.TypeEngine:
+    """Text of at most *length* characters that sorts by code point."""
+    return sa.String(length).with_variant(sa.String(length, collation='C'), 'postgresql')
+
+
+def moment() -> sa.types.TypeEngine:
+    """A time with microseconds."""
+    return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+
+
+def row_id() -> sa.Column:
+    # SQLite makes a table's own row id of an INTEGER key only.
+    return sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), primary_key=True, autoincrement=True)
+
+
+def image_id() -> sa.Column:
+    return sa.Column('image_id', text(36), sa.ForeignKey('images.id'), nullable=False)
+
+
+def times() -> list[sa.Column]:
+    """Columns that every kind of row of an image has; ``deleted`` follows the image's own."""
+    return [sa.Column('created_at', moment(), nullable=False), sa.Column('updated_at', moment(), nullable=False),
+            sa.Column('deleted_at', moment()), sa.Column('deleted', sa.Boolean(), nullable=False)]
+
+
+images = sa.Table(
+    'images', METADATA,
+    sa.Column('id', text(36), primary_key=True),
+    sa.Column('status', text(30), nullable=False),
+    sa.Column('visibility', text(30), nullable=False),
+    sa.Column('name', text(255)),
+    sa.Column('owner', text(255)),
+    sa.Column('protected', sa.Boolean(), nullable=False),
+    sa.Column('os_hidden', sa.Boolean(), nullable=False),
+    sa.Column('container_format', text(20)),
+    sa.Column('disk_format', text(20)),
+    sa.Column('min_disk', sa.Integer(), nullable=False),
+    sa.Column('min_ram', sa.Integer(), nullable=False),
+    sa.Column('size', sa.BigInteger()),
+    sa.Column('virtual_size', sa.BigInteger()),
+    sa.Column('checksum', text(32)),
+    sa.Column('os_hash_algo', text(64)),
+    sa.Column('os_hash_value', text(128)),
+    *times(),
+    sa.Column('version', sa.BigInteger(), nullable=False),
+    sa.Column('name_folded', sa.Text()),
+)
+
+image_properties = sa.Table(
+    'image_properties', METADATA,
+    row_id(), image_id(),
+    sa.Column('name', text(255), nullable=False),
+    sa.Column('value', sa.Text(), nullable=False),
+    *times(),
+)
+
+image_tags = sa.Table(
+    'image_tags', METADATA,
+    row_id(), image_id(),
+    sa.Column('value', text(255), nullable=False),
+    *times(),
+)
+
+image_locations = sa.Table(
+    'image_locations', METADATA,
+    row_id(), image_id(),
+    sa.Column('value', sa.Text(), nullable=False),
+    sa.Column('meta_data', sa.Text()),
+    sa.Column('status', text(30), nullable=False),
+    *times(),
+    sa.Column('store', text(255)),
+    sa.Column('upload_id', text(36)),
+)
+
+image_members = sa.Table(
+    'image_members', METADATA,
+    row_id(), image_id(),
+    sa.Column('member', text(255), nullable=False),
+    sa.Column('can_share', sa.Boolean(), nullable=False),
+    sa.Column('status', text(20), nullable=False),
+    *times(),
+)
+
+#: One row for each upload that is not settled: the writer's lease and its reservation of storage.
+image_uploads = sa.Table(
+    'image_uploads', METADATA,
+    sa.Column('id', text(36), primary_key=True),
+    image_id(),
+    sa.Column('image_status', text(30), nullable=False),
+    sa.Column('node', text(255), nullable=False),
+    sa.Column('store', text(255), nullable=False),
+    sa.Column('owner', text(255)),
+    sa.Column('url', sa.Text()),
+    sa.Column('reserved', sa.BigInteger(), nullable=False),
+    sa.Column('started_at', moment(), nullable=False),
+    sa.Column('heartbeat_at', moment(), nullable=False),
+)
+
+#: A row to lock while a project's use of storage is added up; '' stands for images without an owner.
+project_locks = sa.Table('project_locks', METADATA, sa.Column('owner', text(255), primary_key=True))
+
+#: Kinds of rows that belong to an image and are soft-deleted with it.
+CHILDREN = (image_properties, image_tags, image_members, image_locations)
