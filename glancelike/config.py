@@ -55,6 +55,7 @@ def load(prog: str, argv: Sequence[str] | None = None, *, cli_opts: Iterable[cfg
         argv[:1] = ['--config-file', argv[0]]
     conf = cfg.ConfigOpts()
     oslo_log.register_options(conf)
+    oslo_log.set_defaults(default_log_levels=[*oslo_log.get_default_log_levels(), 'alembic=WARN'])
     conf.register_cli_opt(cfg.BoolOpt('verbose', short='v', default=False,
                                       help='Accepted for old scripts: INFO is logged anyway.'))
     conf.register_cli_opts(list(cli_opts))

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 from oslo_db.sqlalchemy import engines, exc_filters
+from sqlalchemy import event
 
 from glancelike.db_drivers.sqlalchemy import sqlite
 from glancelike.plugin import errors
@@ -37,6 +38,13 @@ DRIVERS = {'mysql': 'mysql+pymysql', 'mariadb': 'mariadb+pymysql', 'postgresql':
            'postgres': 'postgresql+psycopg2', 'sqlite': 'sqlite'}
 EXTRAS = {'postgresql': 'postgresql', 'mysql': 'mysql', 'mariadb': 'mysql'}
 CONNECT_SECONDS = 5
+#: How long a statement waits for another transaction's locks (SQLite: sqlite.BUSY_SECONDS). Ours hold locks for
+#: milliseconds; longer means a client that vanished and whose server has not noticed.
+LOCK_SECONDS = 10
+_LOCK_TIMEOUTS = {'postgresql': f"SET SESSION lock_timeout = '{LOCK_SECONDS}s'",
+                  'mysql': f'SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}'}
+#: libpq gives a dead peer up after 30 + 3 * 10 s instead of two hours.
+_KEEPALIVE = {'keepalives_idle': '30', 'keepalives_interval': '10', 'keepalives_count': '3'}
 #: Serialization failure, deadlock, lock not available (PostgreSQL manual, appendix A).
 _POSTGRESQL_CONFLICTS = ('40001', '40P01', '55P03')
 #: What a server says to a user or a database that it does not know; the answer will not change by waiting.
@@ -100,8 +108,8 @@ def create_engine(url: sa.URL, options: Any) -> sa.Engine:
                                       recycle_seconds=options.connection_recycle_time)
         exc_filters.register_engine(engine)
         return engine
-    if 'connect_timeout' not in url.query:
-        url = url.update_query_dict({'connect_timeout': str(CONNECT_SECONDS)})
+    wanted = {'connect_timeout': str(CONNECT_SECONDS), **(_KEEPALIVE if kind == 'postgresql' else {})}
+    url = url.update_query_dict({name: value for name, value in wanted.items() if name not in url.query})
     if kind != 'postgresql':
         url = url.update_query_dict({'charset': 'utf8mb4'})  # "utf8" is MySQL's word for three bytes a character
 
@@ -109,7 +117,13 @@ def create_engine(url: sa.URL, options: Any) -> sa.Engine:
         # A ping before each use costs a round trip; a stale connection shows at the first statement, and the
         # call is then tried again on a new one.
         engine = sa.create_engine(url, **(arguments | {'pool_pre_ping': False}))
+        event.listen(engine, 'connect', bound_lock_waits)
         return engine, engine
+
+    def bound_lock_waits(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(_LOCK_TIMEOUTS['postgresql' if kind == 'postgresql' else 'mysql'])
+        connection.commit()
 
     return engines.create_engine(
         url, max_pool_size=options.max_pool_size, max_overflow=options.max_overflow,

@@ -142,6 +142,7 @@ class Schema:
         kind = self._database.kind
         with self._database.direct('write') as connection, connection.begin():
             if kind == 'postgresql':
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
             elif kind == 'mysql':
                 taken = connection.execute(sa.select(sa.func.get_lock(_LOCK_NAME, _LOCK_SECONDS))).scalar()

@@ -5,7 +5,6 @@ import socket
 import threading
 
 COMMIT = b'COMMIT'  # as PostgreSQL and MySQL clients send it, in clear text
-ANSWER_SECONDS = 30
 
 
 class CommitProxy:
@@ -51,10 +50,10 @@ class CommitProxy:
                     how, self.lose = self.lose, None
                     self.lost += 1
                     source.shutdown(socket.SHUT_RDWR)
-                    if how == 'answer':
-                        sink.sendall(data)
-                        sink.shutdown(socket.SHUT_WR)  # the server answers, then sees the end
-                    return sink.close() if how == 'commit' else None
+                    if how == 'commit':
+                        break
+                    sink.sendall(data)
+                    return sink.shutdown(socket.SHUT_WR)  # the server answers, then sees the end
                 sink.sendall(data)
         for one in (source, sink):
             with contextlib.suppress(OSError):
