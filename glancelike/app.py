@@ -24,7 +24,7 @@ from glancelike.core.signatures import Signatures
 from glancelike.core.threads import NativeThreads
 from glancelike.core.unified_limits import KeystoneLimits
 from glancelike.core.upload import UploadService
-from glancelike.db_drivers.base import DbDriver
+from glancelike.db_drivers.base import MULTI_PROCESS, DbDriver
 from glancelike.notifications.notifier import Notifier
 from glancelike.policies.enforcer import Enforcer
 from glancelike.services import Services
@@ -36,15 +36,24 @@ LOG = logging.getLogger(__name__)
 class Application:
     """The WSGI application of one process, with what it was built from.
 
+    :ivar wsgi: the pipeline; what servers call
     :ivar services: the built parts
     """
 
     def __init__(self, wsgi: Callable[..., Iterable[bytes]], services: Services):
-        self._wsgi = wsgi
+        self.wsgi = wsgi
         self.services = services
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        return self._wsgi(environ, start_response)
+        return self.wsgi(environ, start_response)
+
+    @property
+    def only_one_process(self) -> str | None:
+        """Why several processes must not serve this, or None when they may."""
+        if MULTI_PROCESS in self.services.db.CAPABILITIES:
+            return None
+        return (f'data_api = {self.services.conf.data_api} keeps its rows in one process: run one process only, or '
+                'choose a database that processes can share (data_api = sqlalchemy).')
 
     def start_duties(self) -> None:
         """Begin what a process does beside requests; call it once, after the last fork."""
@@ -65,8 +74,9 @@ def preload(conf: cfg.ConfigOpts) -> None:
     A driver that cannot be imported is told about when the service is built.
     """
     importlib.import_module('glancelike.api.v2.router')
+    stores = conf.enabled_backends.values() or conf.glance_store.stores or conf.known_stores
     wanted = [('db', conf.data_api), ('location_strategy', conf.location_strategy),
-              *(('store', name) for name in conf.enabled_backends.values() or conf.glance_store.stores or conf.known_stores)]
+              *(('store', name) for name in stores)]
     for kind, name in wanted:
         try:
             loading.driver_class(loading.NAMESPACES[kind], name)

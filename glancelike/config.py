@@ -18,7 +18,6 @@ from oslo_log import log as oslo_log
 
 from glancelike import errors, loading
 from glancelike.conf import obsolete
-from glancelike.conf import stores as store_conf
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +27,10 @@ IMPORT_FILE = 'glance-image-import.conf'
 #: Groups whose options belong to libraries; unknown names in them are the library's business.
 _LIBRARY_GROUPS = ('oslo_', 'keystone', 'service_user', 'cors', 'barbican', 'vault', 'key_manager', 'healthcheck',
                    'cache', 'audit_')
+
+#: Options of [DEFAULT] that oslo.messaging reads from the same files, where a messaging driver is in use.
+_MESSAGING_OPTIONS = ('transport_url', 'control_exchange', 'rpc_conn_pool_size', 'conn_pool_min_size', 'conn_pool_ttl',
+                      'executor_thread_pool_size', 'rpc_response_timeout', 'rpc_ping_enabled')
 
 
 def version() -> str:
@@ -132,15 +135,24 @@ def warn_without_effect(conf: cfg.ConfigOpts) -> list[str]:
     Call it when everything that registers options (drivers included) has done so.
     """
     warnings = []
+    unused = {(group, option.dest) for group, options in loading.list_options() for option in options}
     stores = set(conf.enabled_backends) | {'glance_store', 'backend_defaults', loading.STAGING_STORE}
+    messaging = any(name not in ('', 'noop', 'log') for name in conf.oslo_messaging_notifications.driver)
     for path in _all_files(conf):
         for group, options in _sections(path).items():
             reasons = obsolete.REASONS.get(group, {})
             for name in options:
                 name = name.replace('-', '_')
+                if messaging and group == 'DEFAULT' and name in _MESSAGING_OPTIONS:
+                    continue
                 if name in reasons or '*' in reasons:
                     warnings.append(f'[{group}] {name} in {path} has no effect: {reasons.get(name) or reasons["*"]}.')
-                elif not _known(conf, group, name) and (group in stores or not group.startswith(_LIBRARY_GROUPS)):
+                elif _known(conf, group, name) or (group not in stores and group.startswith(_LIBRARY_GROUPS)):
+                    continue
+                elif (group, name) in unused:
+                    warnings.append(f'[{group}] {name} in {path} has no effect: it belongs to a driver that is not in '
+                                    'use.')
+                else:
                     warnings.append(f'[{group}] {name} in {path} is not known to any part of this service '
                                     'and has no effect.')
     for warning in dict.fromkeys(warnings):
@@ -154,7 +166,8 @@ def _known(conf: cfg.ConfigOpts, group: str, name: str) -> bool:
         return group in ('DEFAULT',)
     if name in registered:
         return True
-    names = {old.name.replace('-', '_') for one in registered.values() for old in one['opt'].deprecated_opts if old.name}
+    names = {old.name.replace('-', '_')
+             for one in registered.values() for old in one['opt'].deprecated_opts if old.name}
     if group == 'DEFAULT':  # an option that moved from here to a group of its own
         for other in conf._groups.values():
             for one in other._opts.values():

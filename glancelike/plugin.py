@@ -27,8 +27,8 @@ from glancelike.store_drivers.base import (
     RANDOM_READ,
     READ,
     SHARE,
-    StoreDriver,
     Stored,
+    StoreDriver,
 )
 
 __all__ = [
@@ -43,22 +43,14 @@ __all__ = [
 class Options:
     """Option values by attribute, read-only: what a driver is given."""
 
-    __slots__ = ('_values',)
-
     def __init__(self, **values: Any):
-        object.__setattr__(self, '_values', values)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self._values[name]
-        except KeyError:
-            raise AttributeError(f'no option {name}') from None
+        self.__dict__.update(values)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError('options are read-only')
 
     def __repr__(self) -> str:
-        return f'Options({", ".join(sorted(self._values))})'  # names only: values may be secrets
+        return f'Options({", ".join(sorted(self.__dict__))})'  # names only: values may be secrets
 
 
 def options_for(driver: type, **values: Any) -> Options:

@@ -37,19 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_workers(conf: Any, application: Any) -> None:
-    """Refuse several processes where each would have rows of its own.
-
-    :raises ConfigurationError: the database driver works in one process only
-    """
+    """:raises ConfigurationError: several processes are asked for, and the database driver works in one only"""
     from glancelike import errors
-    from glancelike.plugin import MULTI_PROCESS
     from glancelike.wsgi import server
 
     count = server.worker_count(conf)
-    if count > 0 and MULTI_PROCESS not in application.services.db.CAPABILITIES:
-        raise errors.ConfigurationError(
-            reason=f'data_api = {conf.data_api} keeps its rows in one process, and workers asks for {count}: '
-                   f'set workers = 0, or choose a database that processes can share (data_api = sqlalchemy)')
+    if count > 0 and application.only_one_process:
+        raise errors.ConfigurationError(f'workers is {count}, and {application.only_one_process} Set workers = 0.')
 
 
 if __name__ == '__main__':

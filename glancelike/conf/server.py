@@ -40,5 +40,3 @@ that still run then are cut off; an upload among them is cleared up at the next 
 )
 
 GROUPS = {'DEFAULT': OPTIONS}
-
-GROUPS = {'DEFAULT': OPTIONS}

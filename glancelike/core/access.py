@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from glancelike import errors
 from glancelike.context import RequestContext
-from glancelike.core import bounds
 from glancelike.db_drivers.base import DbDriver
 from glancelike.model.image import Image
 
@@ -23,8 +22,8 @@ def writable(ctx: RequestContext) -> None:
 
 
 def possible_id(image_id: str) -> bool:
-    """Could an image have this id? What cannot be one must not reach the database."""
-    return len(image_id) <= ID_LENGTH and bounds.storable(image_id)
+    """Could an image have this id? What cannot be one (NUL, a lone surrogate) must not reach the database."""
+    return len(image_id) <= ID_LENGTH and image_id.isprintable()
 
 
 def image(db: DbDriver, enforcer: Enforcer, ctx: RequestContext, image_id: str, rule: str, **extra: Any) -> Image:

@@ -20,12 +20,15 @@ body that breaks off raises ``ClientDisconnected``.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from glancelike import errors
 
 PIECE_BYTES = 1 << 20
+DROP_BYTES = 16 << 20    #: an unread rest up to this is taken so that the client sees the answer
+DROP_SECONDS = 2.0       #: the same, in time; a client that sends nothing is the server's to time out
 
 
 class BodyReader:
@@ -42,6 +45,8 @@ class BodyReader:
             source = _UwsgiChunks()
         self._read = source.read
         self._ended = False
+        # A client that waits for "100 Continue" sends nothing unless asked to.
+        self._untouched = environ.get('HTTP_EXPECT', '').lower() == '100-continue'
 
     @property
     def length(self) -> int | None:
@@ -79,6 +84,19 @@ class BodyReader:
         elif not data:
             self._ended = True
         return data
+
+    def drop(self) -> None:
+        """Take what the application left unread, within DROP_BYTES and DROP_SECONDS.
+
+        With bytes left in the kernel, uWSGI and gunicorn reset the connection: often before the client has read
+        the answer, or under the next request that it sends on it.
+        """
+        deadline, room = time.monotonic() + DROP_SECONDS, DROP_BYTES
+        try:
+            while room > 0 and time.monotonic() < deadline and (data := self.read(PIECE_BYTES)):
+                room -= len(data)
+        except errors.GlanceError:
+            return  # there is no client any more, or no next request to be found
 
     def readinto(self, buffer: Any) -> int:
         """Fill *buffer* from the body; the bytes read, 0 at the end. Errors as ``read``."""

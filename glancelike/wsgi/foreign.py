@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 from glancelike.wsgi.body import BodyReader
+
+LOG = logging.getLogger(__name__)
 
 
 class ForeignServer:
@@ -53,6 +56,15 @@ class ForeignServer:
 
     def __call__(self, environ: MutableMapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         self.start()
+        if environ.get('wsgi.multiprocess') and self._application.only_one_process:
+            return _refuse(self._application.only_one_process, start_response)
         environ['wsgi.input'] = BodyReader(environ)
         environ['wsgi.input_terminated'] = True
-        return self._application(environ, start_response)
+        return self._application.wsgi(environ, start_response)
+
+
+def _refuse(reason: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Each process would serve rows of its own; the server alone knows, and not before the first request."""
+    LOG.error('%s', reason)
+    start_response('503 Service Unavailable', [('Content-Type', 'text/plain; charset=utf-8')])
+    return [reason.encode() + b'\n']

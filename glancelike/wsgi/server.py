@@ -624,11 +624,15 @@ class Server:
             eventlet.spawn(self._serve, sock, peer)  # not spawn_n: logging asks for the thread's name at each line
             eventlet.sleep(0)  # lets other workers take the next one
 
+    def _current(self) -> Any:
+        """What answers the next request: the pipeline itself, where the application tells it."""
+        return getattr(self.application, 'wsgi', self.application)
+
     def _serve(self, sock: Any, peer: Any) -> None:
         from glancelike.wsgi.connection import HttpConnection
         settings = self._settings
-        connection = HttpConnection(sock, peer, settings, lambda: self.application, lambda: self._stopping,
-                                    self._threads, _wait_writable, _native_select.poll)
+        connection = HttpConnection(sock, peer, settings, self._current, lambda: self._stopping, self._threads,
+                                    _wait_writable, _native_select.poll)
         self._connections.add(connection)
         try:
             if self._tls is not None:

@@ -51,7 +51,8 @@ class LoadingTest(base.TestCase):
 
     def test_a_missing_driver_is_told_with_option_file_namespace_and_what_is_installed(self):
         message = self.refused(loading.driver_class, STORES, 'tape', option='known_stores', files=['/etc/glance.conf'])
-        for part in ('known_stores', '/etc/glance.conf', STORES, "'tape'", 'is not installed', 'filesystem (glancelike '):
+        for part in ('known_stores', '/etc/glance.conf', STORES, "'tape'", 'is not installed',
+                     'filesystem (glancelike '):
             self.assertIn(part, message)
 
     def test_a_broken_driver_is_told_with_its_package_and_the_reason(self):

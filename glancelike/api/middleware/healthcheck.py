@@ -65,11 +65,13 @@ def _database(services: Any) -> pluginbase.HealthcheckResult:
 
 def _stores(services: Any) -> pluginbase.HealthcheckResult:
     stores = services.stores.all()
-    down = [store.id for store in stores if not _answers(store)]
+    down = [store for store in stores if not _answers(store)]
     if not down:
         return pluginbase.HealthcheckResult(available=True, reason='OK', details='stores are up')
-    return pluginbase.HealthcheckResult(available=len(down) < len(stores),
-                                        reason=f'store {", ".join(down)} down',
+    # A read-only store (http) that is up does not make a node useful whose own stores are all down.
+    needed = [store for store in stores if not store.read_only] or stores
+    return pluginbase.HealthcheckResult(available=any(store not in down for store in needed),
+                                        reason=f'store {", ".join(store.id for store in down)} down',
                                         details=f'up: {len(stores) - len(down)} of {len(stores)}')
 
 

@@ -32,7 +32,8 @@ class ExamplesTest(base.TestCase):
         for name in SOURCES:
             origin, copy = CHECKOUT / name, source / name
             if origin.is_dir():
-                shutil.copytree(origin, copy, ignore=shutil.ignore_patterns('__pycache__', '*.egg-info', '.tox', 'build'))
+                unwanted = shutil.ignore_patterns('__pycache__', '*.egg-info', '.tox', 'build')
+                shutil.copytree(origin, copy, ignore=unwanted)
             else:
                 copy.parent.mkdir(exist_ok=True)
                 shutil.copy(origin, copy)

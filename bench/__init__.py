@@ -1,0 +1,1 @@
+"""What is measured, against which limit of the machine: ``python -m bench``. See README.rst."""
