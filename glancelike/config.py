@@ -23,6 +23,8 @@ LOG = logging.getLogger(__name__)
 
 SEARCH_LIST = ('.', '~/.glance', '~/', '/etc/glance/', '/etc')
 IMPORT_FILE = 'glance-image-import.conf'
+#: Programs that log to standard output when no log file is set.
+SERVERS = ('glance-api',)
 
 #: Groups whose options belong to libraries; unknown names in them are the library's business.
 _LIBRARY_GROUPS = ('oslo_', 'keystone', 'service_user', 'cors', 'barbican', 'vault', 'key_manager', 'healthcheck',
@@ -74,6 +76,8 @@ def load(prog: str, argv: Sequence[str] | None = None, *, cli_opts: Iterable[cfg
     except (cfg.Error, ValueError) as error:
         raise errors.ConfigurationError(str(error)) from error
     _check_values(conf)
+    if prog not in SERVERS:
+        conf.set_default('use_stderr', True)  # a command's standard output is its answer
     try:
         oslo_log.setup(conf, 'glance', version())
     except Exception as error:  # oslo.log raises several kinds for an unusable log file, facility or file format

@@ -76,9 +76,8 @@ def read_url(options: Any) -> sa.URL:
             'instance connection = sqlite:////var/lib/glance/glance.sqlite')
     try:
         url = sa.make_url(options.connection)
-        for pair in filter(None, (options.connection_parameters or '').split('&')):
-            name, _, value = pair.partition('=')
-            url = url.update_query_dict({name: value})
+        if options.connection_parameters:
+            url = url.update_query_string(options.connection_parameters, append=True)
         url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
         kind = url.get_backend_name()
     except (sa.exc.ArgumentError, ValueError):
@@ -86,7 +85,7 @@ def read_url(options: Any) -> sa.URL:
     if kind not in DRIVERS:
         raise errors.ConfigurationError(f"connection in the group [database]: no support for '{kind}'; use sqlite, "
                                         'postgresql+psycopg2 or mysql+pymysql.')
-    if kind == 'sqlite' and (not url.database or ':memory:' in url.database or 'mode=memory' in str(url.query)):
+    if kind == 'sqlite' and (not url.database or ':memory:' in url.database or url.query.get('mode') == 'memory'):
         raise errors.ConfigurationError(
             'connection in the group [database] names no file; a database in memory cannot be shared by threads. '
             'Name a file, or use data_api = simple.')

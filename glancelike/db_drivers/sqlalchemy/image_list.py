@@ -155,7 +155,7 @@ class ImageListMethods:
         if values.storable(wanted.marker):
             row = connection.execute(rows.UNLOCKED, {'image_id': wanted.marker, 'caller': ctx.project_id}).first()
         if row is None or not rows.readable(ctx, row, row.membership):
-            raise errors.InvalidMarker(marker=ascii(wanted.marker)[1:-1])
+            raise errors.InvalidMarker(marker=values.shown(wanted.marker))
         return row
 
     def _plan(self, connection: sa.Connection, ctx: RequestContext, wanted: ImageQuery,
@@ -191,7 +191,8 @@ class ImageListMethods:
                     parameters: dict[str, Any]) -> list[str] | None:
         """Ids of all images (deleted and invisible ones too) that fulfil some filter, when they are few; else None."""
         for place, shape in sorted(enumerate(shapes), key=lambda one: one[1].kind == query.TAG):
-            if shape.kind == query.ATTRIBUTE and (shape.field not in _LOOKED_UP or shape.op not in (query.EQ, query.IN)):
+            known = shape.field in _LOOKED_UP and shape.op in (query.EQ, query.IN)
+            if shape.kind == query.ATTRIBUTE and not known:
                 continue
             if shape.field == 'id':
                 ids = parameters[f'f{place}']

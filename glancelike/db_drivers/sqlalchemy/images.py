@@ -119,7 +119,7 @@ class ImageMethods:
         def work(connection: sa.Connection) -> Image:
             image = rows.lock(connection, ctx, image_id)
             if tag not in image.tags:
-                raise errors.TagNotFound(image_id=image_id, tag=tag)
+                raise errors.TagNotFound(image_id=image_id, tag=values.shown(tag))
             return rows.apply(connection, image, ImageChanges(tags=image.tags - {tag}))
         self._database.write(work, rows.written)
 

@@ -52,7 +52,7 @@ class MemberMethods:
         row = self._member(image_id, member)
         if row is None or not (ctx.is_admin or ctx.project_id is not None
                                and ctx.project_id in (row.image_owner, row.member)):
-            raise errors.MemberNotFound(image_id=ascii(image_id)[1:-1], member=ascii(member)[1:-1])
+            raise errors.MemberNotFound(image_id=values.shown(image_id), member=values.shown(member))
         return values.member(row)
 
     def member_list(self, ctx: RequestContext, image_id: str) -> list[Member]:
@@ -110,5 +110,5 @@ def _locked(connection: sa.Connection, image_id: str, member: str) -> sa.Row:
     if values.storable(member):
         row = connection.execute(_ONE, {'image_id': image_id, 'member': member}).first()
     if row is None:
-        raise errors.MemberNotFound(image_id=image_id, member=ascii(member)[1:-1])
+        raise errors.MemberNotFound(image_id=image_id, member=values.shown(member))
     return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 OPTIONS = (
-    cfg.StrOpt('connection', secret=True, deprecated_opts=[cfg.DeprecatedOpt('sql_connection', group='DEFAULT')], help="""
+    cfg.StrOpt('connection', secret=True, deprecated_name='sql_connection', deprecated_group='DEFAULT', help="""
 Address of the database as an SQLAlchemy URL; required with ``data_api = sqlalchemy``.
 
 ``sqlite:////var/lib/glance/glance.sqlite``, ``postgresql+psycopg2://glance:SECRET@db.example.org/glance`` or

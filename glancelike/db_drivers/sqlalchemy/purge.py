@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from glancelike.db_drivers.sqlalchemy import values
 from glancelike.db_drivers.sqlalchemy.engine import Database
-from glancelike.db_drivers.sqlalchemy.tables import CHILDREN, image_locations, image_uploads, images
+from glancelike.db_drivers.sqlalchemy.tables import CHILDREN, image_locations, image_uploads
+from glancelike.db_drivers.sqlalchemy.tables import images as image_rows
 
 _SECONDS_OF_A_DAY = 86400
 _AT_ONCE = 500
@@ -30,13 +31,9 @@ class PurgeMethods:
                 counts[table.name] = _delete(connection, table.c.id, _old_children(table, cutoff), left)
                 left = None if left is None else left - counts[table.name]
             if images:
-                table = _images
-                counts[table.name] = _delete(connection, table.c.id, _old_images(cutoff), left)
+                counts[image_rows.name] = _delete(connection, image_rows.c.id, _old_images(cutoff), left)
             return counts
         return self._database.write(work)  # a second run finds less to remove
-
-
-_images = images
 
 
 def _old_children(table: sa.Table, cutoff: Any) -> list[sa.ColumnElement]:
@@ -47,9 +44,9 @@ def _old_children(table: sa.Table, cutoff: Any) -> list[sa.ColumnElement]:
 
 def _old_images(cutoff: Any) -> list[sa.ColumnElement]:
     """Images without rows that need them, the rows that ``_old_children`` left included."""
-    return [images.c.deleted == sa.true(), images.c.deleted_at <= cutoff,
-            images.c.id.not_in(sa.select(image_uploads.c.image_id)),
-            *(~sa.exists().where(table.c.image_id == images.c.id).correlate(images) for table in CHILDREN)]
+    return [image_rows.c.deleted == sa.true(), image_rows.c.deleted_at <= cutoff,
+            image_rows.c.id.not_in(sa.select(image_uploads.c.image_id)),
+            *(~sa.exists().where(table.c.image_id == image_rows.c.id).correlate(image_rows) for table in CHILDREN)]
 
 
 def _location_waits(image_id: sa.Column) -> sa.ColumnElement:
@@ -61,11 +58,14 @@ def _location_waits(image_id: sa.Column) -> sa.ColumnElement:
 
 def _delete(connection: sa.Connection, key: sa.Column, conditions: list[sa.ColumnElement],
             at_most: int | None) -> int:
-    """Delete rows, in pieces that a statement can name; return how many went."""
+    """Delete rows, in pieces that a statement can name; return how many went.
+
+    What somebody restored since it was looked for stays.
+    """
     wanted = sa.select(key).where(*conditions).order_by(key)
     if at_most is not None:
         wanted = wanted.limit(max(at_most, 0))
     keys = connection.execute(wanted).scalars().all()
-    for start in range(0, len(keys), _AT_ONCE):
-        connection.execute(sa.delete(key.table).where(key.in_(keys[start:start + _AT_ONCE])))
-    return len(keys)
+    return sum(connection.execute(sa.delete(key.table).where(
+        key.in_(keys[start:start + _AT_ONCE]), key.table.c.deleted == sa.true())).rowcount
+        for start in range(0, len(keys), _AT_ONCE))

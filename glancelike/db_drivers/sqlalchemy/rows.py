@@ -114,7 +114,7 @@ def get(connection: sa.Connection, ctx: RequestContext, image_id: str) -> Image:
 def check_id(image_id: str) -> None:
     """:raises ImageNotFound: no database could hold such an id"""
     if not values.storable(image_id):
-        raise errors.ImageNotFound(image_id=ascii(image_id)[1:-1])
+        raise errors.ImageNotFound(image_id=values.shown(image_id))
 
 
 def lock(connection: sa.Connection, ctx: RequestContext | None, image_id: str, *, deleted: bool = False) -> Image:
@@ -190,10 +190,11 @@ def _write_properties(connection: sa.Connection, image: Image, changes: ImageCha
     if gone:
         connection.execute(sa.delete(table).where(table.c.image_id == image.id, table.c.name.in_(gone)))
     if other:
+        which = sa.bindparam('which', type_=sa.String())
         connection.execute(
-            sa.update(table).where(table.c.image_id == image.id, table.c.name == sa.bindparam('which', type_=sa.String()))
-            .values(value=sa.bindparam('new_value'), updated_at=sa.bindparam('stamp')),
-            [{'which': name, 'new_value': value, 'stamp': stamp} for name, value in other.items()])
+            sa.update(table).where(table.c.image_id == image.id, table.c.name == which)
+            .values(value=sa.bindparam('new_value'), updated_at=stamp),
+            [{'which': name, 'new_value': value} for name, value in other.items()])
     insert_properties(connection, image.id, new, stamp)
     kept = {name: value for name, value in before.items() if name not in gone}
     return kept | wanted

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic import config as alembic_config
 from alembic import util as alembic_util
-from alembic.script import ScriptDirectory
+from alembic.script import ScriptDirectory, revision
 
 from glancelike.db_drivers.sqlalchemy.engine import Database
 from glancelike.plugin import errors
@@ -116,9 +116,10 @@ class Schema:
     def _applied(self) -> set[str]:
         """Every version that the database has gone through."""
         heads, scripts = self.heads(), self._scripts()
+        if not heads:
+            return set()
         with _named():
-            return {one.revision for one in scripts.iterate_revisions(heads, 'base', implicit_base=True)} if heads \
-                else set()
+            return {one.revision for one in scripts.iterate_revisions(heads, 'base', implicit_base=True)}
 
     def _upgrade(self, connection: sa.Connection, version: str) -> None:
         with _named():
@@ -160,7 +161,7 @@ def _named() -> Iterator[None]:
     """Turn alembic's complaints about versions into ours."""
     try:
         yield
-    except alembic_util.CommandError as error:
+    except (alembic_util.CommandError, revision.RevisionError) as error:
         raise errors.ConfigurationError(
             f'The version of the tables is not one of this release: {error}. The database belongs to a newer release '
             'or to another program.') from error

@@ -88,16 +88,17 @@ def check_text(field: str, value: str, *, max_characters: int | None = None) -> 
     :raises Invalid: a database could not keep it; names the field, not the value
     """
     if not storable(value):
-        raise errors.Invalid(reason=f'{_shown(field)} must be text without NUL characters and lone surrogates.')
+        raise errors.Invalid(reason=f'{shown(field)} must be text without NUL characters and lone surrogates.')
     if max_characters is not None and len(value) > max_characters:
-        raise errors.Invalid(reason=f'{_shown(field)} may have at most {max_characters} characters, not {len(value)}.')
+        raise errors.Invalid(reason=f'{shown(field)} may have at most {max_characters} characters, not {len(value)}.')
     if max_characters is None and len(value) * 4 > MAX_TEXT_BYTES and len(value.encode('utf-8')) > MAX_TEXT_BYTES:
-        raise errors.Invalid(reason=f'{_shown(field)} may have at most {MAX_TEXT_BYTES} bytes.')
+        raise errors.Invalid(reason=f'{shown(field)} may have at most {MAX_TEXT_BYTES} bytes.')
     return value
 
 
-def _shown(field: str) -> str:
-    return field.encode('utf-8', 'replace').decode('utf-8')[:300]
+def shown(text: Any) -> str:
+    """The text as an error message can carry it."""
+    return str(text).encode('utf-8', 'backslashreplace').decode('utf-8')[:300]
 
 
 def check_property(name: str, value: str) -> None:

@@ -22,8 +22,8 @@ class Races(DriverCase):
 
     def test_of_several_uploads_one_begins(self):
         image = self.stored()
-        results = self.in_processes(*(
-            lambda lease=self.lease(image): self.driver.upload_begin(OWNER, lease) for _ in range(PROCESSES)))
+        leases = [self.lease(image) for _ in range(PROCESSES)]
+        results = self.in_processes(*(lambda lease=lease: self.driver.upload_begin(OWNER, lease) for lease in leases))
         self.assertEqual(['StatusConflict'] * (PROCESSES - 1) + ['done'], sorted(results))
 
     def test_reservations_never_pass_the_limit(self):

@@ -1,0 +1,79 @@
+"""Tables and their versions."""
+
+import sqlalchemy as sa
+
+from glancelike.db_drivers.sqlalchemy import tables
+from glancelike.db_drivers.sqlalchemy.schema import CONTRACT, EXPAND
+from glancelike.plugin import errors
+from tests import base
+from tests.servers import databases
+
+
+class Tables:
+    """Mixin beside one of ``tests.servers.databases``."""
+
+    def setUp(self):
+        super().setUp()
+        self.driver = databases.driver(self.new_url(), max_retries=0)
+        self.addCleanup(self.driver.close)
+        self.schema = self.driver.schema
+
+    def test_the_migrations_make_the_tables_that_the_queries_use(self):
+        self.schema.sync()
+        inspector = sa.inspect(self.driver._database.engine)
+        for table in tables.METADATA.sorted_tables:
+            found = {column['name']: column['nullable'] for column in inspector.get_columns(table.name)}
+            self.assertEqual({column.name: column.nullable for column in table.c}, found, table.name)
+
+    def test_an_upgrade_goes_through_its_phases(self):
+        self.assertEqual((), self.schema.heads())
+        self.assertRaises(errors.ConfigurationError, self.schema.check)
+        self.schema.upgrade(f'{EXPAND}@head')
+        self.schema.check()
+        self.assertEqual((False, True), (self.schema.lacks(EXPAND), self.schema.lacks(CONTRACT)))
+        self.assertEqual((0, False), (self.schema.migrate(), self.schema.lacks_data()))
+        self.schema.upgrade(f'{CONTRACT}@head')
+        self.assertEqual((False, False), (self.schema.lacks(EXPAND), self.schema.lacks(CONTRACT)))
+
+    def test_a_database_of_another_program_is_refused(self):
+        with self.driver._database.engine.begin() as connection:
+            connection.exec_driver_sql('CREATE TABLE alembic_version (version_num VARCHAR(32))')
+            connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('2024_1_contract01')")
+        for call in (self.schema.check, self.driver.create_schema):
+            self.assertIn('another program', str(self.assertRaises(errors.ConfigurationError, call)))
+
+    def test_an_interrupted_migration_is_finished_by_the_next(self):
+        """MySQL keeps the tables that were made before a kill -9."""
+        self.schema.sync()
+        with self.driver._database.engine.begin() as connection:
+            connection.exec_driver_sql('DROP TABLE alembic_version')
+            connection.exec_driver_sql('DROP TABLE image_uploads')
+        self.schema.sync()
+        self.schema.check()
+        self.assertIn('image_uploads', sa.inspect(self.driver._database.engine).get_table_names())
+
+    def test_marking_a_version_touches_no_table(self):
+        self.schema.stamp()
+        self.assertEqual(['alembic_version'], sa.inspect(self.driver._database.engine).get_table_names())
+        self.assertRaises(errors.ConfigurationError, self.schema.stamp, 'no-such-version')
+
+
+class SqliteSchemaTest(Tables, databases.Sqlite, base.TestCase):
+    """On a file."""
+
+
+class PostgreSQLSchemaTest(Tables, databases.OnPostgreSQL, base.TestCase):
+    """On PostgreSQL."""
+
+
+class MariaDBSchemaTest(Tables, databases.OnMariaDB, base.TestCase):
+    """On MariaDB."""
+
+    def test_text_is_four_byte_and_compares_byte_for_byte(self):
+        self.schema.sync()
+        with self.driver._database.engine.connect() as connection:
+            found = connection.exec_driver_sql(
+                'SELECT DISTINCT collation_name, engine FROM information_schema.columns JOIN '
+                'information_schema.tables USING (table_schema, table_name) WHERE table_schema = DATABASE() '
+                "AND collation_name IS NOT NULL AND table_name <> 'alembic_version'").all()
+        self.assertEqual([('utf8mb4_nopad_bin', 'InnoDB')], [tuple(row) for row in found])
