@@ -95,7 +95,7 @@ class Compiler:
         if kind is _RULE:
             return self.rule(check.match)
         if kind is _ROLE:
-            return _role(self._template(check))
+            return _role(self._template(check), None if '%' in check.match else check.match)
         if kind is _GENERIC:
             return self._generic(check)
         return self._foreign(check)
@@ -175,7 +175,15 @@ def _any(checks: list[Check]) -> Check:
     return some
 
 
-def _role(fill: Callable[[Mapping[str, Any]], str | None]) -> Check:
+def _role(fill: Callable[[Mapping[str, Any]], str | None], fixed: str | None) -> Check:
+    """``role:admin``, or ``role:%(...)s``; *fixed* is the name where it does not depend on the target."""
+    if fixed is not None:
+        name = fixed.lower()
+
+        def has_fixed(target: Mapping[str, Any], creds: Mapping[str, Any]) -> bool:
+            return name in creds['roles']
+        return has_fixed
+
     def has(target: Mapping[str, Any], creds: Mapping[str, Any]) -> bool:
         wanted = fill(target)
         return wanted is not None and wanted.lower() in creds['roles']

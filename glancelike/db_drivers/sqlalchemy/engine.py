@@ -64,6 +64,9 @@ class _Unknown(Exception):
     """The connection broke while the commit was under way."""
 
 
+_AGAIN = (_Conflict, _Lost, _Unknown)
+
+
 def read_url(options: Any) -> sa.URL:
     """The address of the database.
 
@@ -167,18 +170,17 @@ class _Waits:
 
 
 class Database:
-    """The database that the options name."""
+    """The database that the options name.
+
+    :ivar kind: ``sqlite``, ``postgresql`` or ``mysql`` (MariaDB too)
+    """
 
     def __init__(self, options: Any):
         self._options = options
         self._url = read_url(options)
         self._engines: dict[int, sa.Engine] = {}
-
-    @property
-    def kind(self) -> str:
-        """``sqlite``, ``postgresql`` or ``mysql`` (MariaDB too)."""
         name = self._url.get_backend_name()
-        return 'mysql' if name == 'mariadb' else name
+        self.kind = 'mysql' if name == 'mariadb' else name
 
     @property
     def engine(self) -> sa.Engine:
@@ -206,13 +208,17 @@ class Database:
         :raises DatabaseUnavailable: no answer within the bounds of the options
         """
         isolation = 'REPEATABLE READ' if snapshot else 'AUTOCOMMIT'
-
-        def attempt() -> T:
-            with self._connection('snapshot' if snapshot else 'read') as connection, _translated():
-                if self.kind == 'postgresql':
-                    connection = connection.execution_options(isolation_level=isolation)
-                return work(connection)
-        return self._tried(attempt, retry)
+        waits = None
+        while True:
+            try:
+                with self._connection('snapshot' if snapshot else 'read') as connection, _translated():
+                    if self.kind == 'postgresql':
+                        connection = connection.execution_options(isolation_level=isolation)
+                    return work(connection)
+            except _AGAIN as error:
+                waits = waits or _Waits(self._options)
+                if not retry or not waits.before_retry(error):
+                    raise _given_up(error) from error
 
     def write(self, work: Callable[[sa.Connection], T],
               settled: Callable[[sa.Connection, T], bool] | None = None) -> T:
@@ -247,7 +253,13 @@ class Database:
                     unknown.append(result)
                     raise _Unknown from error
                 return result
-        return self._tried(attempt, True)
+        waits = _Waits(self._options)
+        while True:
+            try:
+                return attempt()
+            except _AGAIN as error:
+                if not waits.before_retry(error):
+                    raise _given_up(error) from error
 
     @contextlib.contextmanager
     def direct(self, mode: str) -> Iterator[sa.Connection]:
@@ -293,16 +305,6 @@ class Database:
             LOG.warning('The database does not answer; trying again in %d s: %s', self._options.retry_interval, cause)
             time.sleep(self._options.retry_interval)
 
-    def _tried(self, attempt: Callable[[], T], retry: bool) -> T:
-        waits = _Waits(self._options)
-        while True:
-            try:
-                return attempt()
-            except (_Conflict, _Lost, _Unknown) as error:
-                if not retry or not waits.before_retry(error):
-                    LOG.warning('Gave up a database call: %s', _cause(error))
-                    raise errors.DatabaseUnavailable() from error
-
     @contextlib.contextmanager
     def _connection(self, mode: str) -> Iterator[sa.Connection]:
         try:
@@ -311,6 +313,11 @@ class Database:
             raise _Lost from error
         with connection:
             yield connection.execution_options(glancelike_mode=mode)
+
+
+def _given_up(error: Exception) -> errors.DatabaseUnavailable:
+    LOG.warning('Gave up a database call: %s', _cause(error))
+    return errors.DatabaseUnavailable()
 
 
 @contextlib.contextmanager

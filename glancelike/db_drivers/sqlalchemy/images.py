@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,7 +54,7 @@ class ImageMethods:
         return self._database.write(work, settled)
 
     def image_get(self, ctx: RequestContext, image_id: str) -> Image:
-        return self._database.read(lambda connection: rows.get(connection, ctx, image_id),
+        return self._database.read(functools.partial(rows.get, ctx=ctx, image_id=image_id),
                                    snapshot=self._database.kind == 'postgresql')
 
     def image_update(self, ctx: RequestContext, image_id: str, changes: ImageChanges, *,

@@ -86,7 +86,7 @@ def readable(ctx: RequestContext, row: Sequence[Any] | None, membership: str | N
     """Is it the row of an image that is not deleted and that the caller may read?"""
     if row is None:
         return False
-    image = values.image(row, {}, (), ())
+    image = values.image(row)
     return not image.deleted and visibility.readable(ctx, image, membership)
 
 
@@ -104,11 +104,16 @@ def get(connection: sa.Connection, ctx: RequestContext, image_id: str) -> Image:
         if not readable(ctx, row, row and row.membership):
             raise errors.ImageNotFound(image_id=image_id)
         return values.Children(connection.execute(CHILDREN_OF_ONE, parameters)).image(row)
-    found = connection.execute(WHOLE, parameters).all()
-    row = next((one for one in found if one[0] == IMAGE), None)
-    if row is None or not readable(ctx, row[_CHILD_WIDTH:], row[_STATUS]):
+    row, children = None, []
+    for one in connection.execute(WHOLE, parameters):
+        if one[0] == IMAGE:
+            row = one
+        else:
+            children.append(one[:_CHILD_WIDTH])
+    image = row and values.Children(children).image(row[_CHILD_WIDTH:])
+    if image is None or image.deleted or not visibility.readable(ctx, image, row[_STATUS]):
         raise errors.ImageNotFound(image_id=image_id)
-    return values.Children(one[:_CHILD_WIDTH] for one in found if one[0] != IMAGE).image(row[_CHILD_WIDTH:])
+    return image
 
 
 def check_id(image_id: str) -> None:
@@ -129,7 +134,7 @@ def lock(connection: sa.Connection, ctx: RequestContext | None, image_id: str, *
     row = connection.execute(LOCKED, {'image_id': image_id, 'caller': caller}).first()
     if row is None:
         raise errors.ImageNotFound(image_id=image_id)
-    plain = values.image(row, {}, (), ())
+    plain = values.image(row)
     if plain.deleted:
         if deleted:
             return plain

@@ -133,15 +133,6 @@ def folded(name: str | None) -> str | None:
 # --- rows to values ----------------------------------------------------------------------------------------
 
 
-def image(row: Sequence[Any], properties: Mapping[str, str], tags: Iterable[str],
-          locations: Iterable[Location]) -> Image:
-    """An image from the values of IMAGE_COLUMNS (more may follow) and its child rows."""
-    fields = dict(zip(_IMAGE_FIELDS, row, strict=False))
-    for field in _TIME_FIELDS:
-        fields[field] = aware(fields[field])
-    return Image(**fields, properties=properties, tags=frozenset(tags), locations=tuple(locations))
-
-
 class Children:
     """Child rows of some images, sorted by image.
 
@@ -161,10 +152,25 @@ class Children:
                 self.locations.setdefault(image_id, []).append(location(row_id, value, meta_data, store, status))
 
     def image(self, row: Sequence[Any]) -> Image:
-        """The image of that row with its children."""
-        image_id = row[0]
-        locations = sorted(self.locations.get(image_id, ()), key=lambda one: one.id)
-        return image(row, self.properties.get(image_id, {}), self.tags.get(image_id, ()), locations)
+        """The image from the values of IMAGE_COLUMNS (more may follow), with its children."""
+        fields = dict(zip(_IMAGE_FIELDS, row, strict=False))
+        image_id = fields['id']
+        for field in _TIME_FIELDS:
+            if fields[field] is not None:
+                fields[field] = fields[field].replace(tzinfo=datetime.UTC)
+        locations = self.locations.get(image_id, ())
+        if len(locations) > 1:
+            locations = sorted(locations, key=lambda one: one.id)
+        return Image(**fields, properties=self.properties.get(image_id, {}),
+                     tags=frozenset(self.tags.get(image_id, ())), locations=tuple(locations))
+
+
+_CHILDLESS = Children(())
+
+
+def image(row: Sequence[Any]) -> Image:
+    """The image from the values of IMAGE_COLUMNS (more may follow), without its children."""
+    return _CHILDLESS.image(row)
 
 
 def location(row_id: int, url: str, meta_data: str | None, store: str | None, status: str) -> Location:
