@@ -45,8 +45,7 @@ class BodyReader:
             source = _UwsgiChunks()
         self._read = source.read
         self._ended = False
-        # A client that waits for "100 Continue" sends nothing unless asked to.
-        self._untouched = environ.get('HTTP_EXPECT', '').lower() == '100-continue'
+        self._uninvited = environ.get('HTTP_EXPECT', '').lower() == '100-continue'
 
     @property
     def length(self) -> int | None:
@@ -68,6 +67,7 @@ class BodyReader:
             if size == 0:
                 self._ended = True
                 return b''
+        self._uninvited = False
         try:
             data = self._read(size)
         except errors.GlanceError:
@@ -91,6 +91,8 @@ class BodyReader:
         With bytes left in the kernel, uWSGI and gunicorn reset the connection: often before the client has read
         the answer, or under the next request that it sends on it.
         """
+        if self._uninvited:
+            return  # the client sends nothing before it is asked to, and reading would ask
         deadline, room = time.monotonic() + DROP_SECONDS, DROP_BYTES
         try:
             while room > 0 and time.monotonic() < deadline and (data := self.read(PIECE_BYTES)):

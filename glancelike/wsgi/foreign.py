@@ -58,9 +58,11 @@ class ForeignServer:
         self.start()
         if environ.get('wsgi.multiprocess') and self._application.only_one_process:
             return _refuse(self._application.only_one_process, start_response)
-        environ['wsgi.input'] = BodyReader(environ)
+        environ['wsgi.input'] = body = BodyReader(environ)
         environ['wsgi.input_terminated'] = True
-        return self._application.wsgi(environ, start_response)
+        result = self._application.wsgi(environ, start_response)
+        body.drop()
+        return result
 
 
 def _refuse(reason: str, start_response: Callable[..., Any]) -> Iterable[bytes]:

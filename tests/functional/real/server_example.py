@@ -37,7 +37,9 @@ class Example:
             with open(self._conf.duties, 'a') as file:
                 file.write(f'{os.getpid()}\n')
 
-    def __call__(self, environ, start_response):
+    only_one_process = None
+
+    def wsgi(self, environ, start_response):
         name = environ['PATH_INFO'].strip('/') or 'greet'
         return getattr(self, name)(environ, start_response)
 

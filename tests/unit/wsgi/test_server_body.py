@@ -6,7 +6,7 @@ import os
 from testtools.matchers import Equals, Is
 
 from glancelike import errors
-from glancelike.wsgi.body import BodyReader, LocalFileBody
+from glancelike.wsgi.body import DROP_BYTES, BodyReader, LocalFileBody
 from tests import base
 
 
@@ -55,6 +55,29 @@ class BodyReaderTest(base.TestCase):
             body = reader(Failing(b'ab', error))
             body.read(10)
             self.assertRaises(errors.ClientDisconnected, body.read, 10)
+
+    def test_dropping_takes_the_unread_rest_and_bears_a_client_that_is_gone(self):
+        source = io.BytesIO(b'x' * 100 + b'NEXT')
+        body = reader(source, 100)
+        body.read(10)
+        body.drop()
+        self.assertThat((body.length, source.read()), Equals((0, b'NEXT')))
+        for error in (OSError('gone'), Exception('chunk size')):
+            reader(Failing(b'ab', error)).drop()
+
+    def test_dropping_has_a_limit(self):
+        source = io.BytesIO(bytes(2 * DROP_BYTES))
+        reader(source, 2 * DROP_BYTES).drop()
+        self.assertThat(source.tell(), Equals(DROP_BYTES))
+
+    def test_dropping_invites_no_client_that_waits_to_be_asked(self):
+        environ = {'wsgi.input': io.BytesIO(b'abc'), 'CONTENT_LENGTH': '3', 'HTTP_EXPECT': '100-continue'}
+        BodyReader(environ).drop()
+        self.assertThat(environ['wsgi.input'].tell(), Equals(0))
+        asked = BodyReader(environ)
+        asked.read(1)
+        asked.drop()
+        self.assertThat(environ['wsgi.input'].tell(), Equals(3))
 
     def test_any_other_error_of_a_server_is_an_invalid_body(self):
         self.assertRaises(errors.InvalidBody, reader(Failing(b'', Exception('chunk size'))).read, 10)
