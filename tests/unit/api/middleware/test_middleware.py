@@ -47,8 +47,9 @@ class Database:
 
 
 class Store:
-    def __init__(self, store_id, up=True):
+    def __init__(self, store_id, up=True, read_only=False):
         self.id, self.up = store_id, up
+        self.read_only = read_only
 
     def check(self):
         if not self.up:
@@ -252,6 +253,10 @@ class TestHealthcheck(base.TestCase):
     def test_one_store_of_two_down_is_told_but_healthy(self):
         got = self.ask(stores=(Store('a'), Store('b', up=False)))
         self.assertEqual((200, 'OK\nstore b down'), (got.status_int, got.text))
+
+    def test_a_read_only_store_that_is_up_does_not_make_up_for_the_others(self):
+        got = self.ask(stores=(Store('a', up=False), Store('web', read_only=True)))
+        self.assertEqual((503, 'store a down'), (got.status_int, got.text))
 
     def test_no_store_up_is_503(self):
         self.assertEqual(503, self.ask(stores=(Store('a', up=False), Store('b', up=False))).status_int)
