@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -68,20 +68,19 @@ class Application:
         self.services.db.close()
 
 
-def preload(conf: cfg.ConfigOpts) -> None:
-    """Import what the configured service is made of, and build nothing: forked workers then share that memory.
+def read(argv: Sequence[str], *, prog: str = 'glance-api') -> cfg.ConfigOpts:
+    """The configuration of the service; what in it has no effect is warned about.
 
-    A driver that cannot be imported is told about when the service is built.
+    Called once, before a server forks: each warning comes once, and the workers share the memory of what the drivers
+    and the API import.
+
+    :raises ConfigurationError: no configuration, or one that names drivers or values that cannot be
     """
+    conf = config.load(prog, argv, positional_file=True)
+    loading.register_driver_options(conf)
     importlib.import_module('glancelike.api.v2.router')
-    stores = conf.enabled_backends.values() or conf.glance_store.stores or conf.known_stores
-    wanted = [('db', conf.data_api), ('location_strategy', conf.location_strategy),
-              *(('store', name) for name in stores)]
-    for kind, name in wanted:
-        try:
-            loading.driver_class(loading.NAMESPACES[kind], name)
-        except errors.DriverLoadError as error:
-            LOG.debug('Not imported beforehand: %s', error)
+    config.warn_without_effect(conf)
+    return conf
 
 
 def load(conf: cfg.ConfigOpts, threads: NativeThreads | None = None, *, prog: str = 'glance-api') -> Application:
@@ -91,9 +90,7 @@ def load(conf: cfg.ConfigOpts, threads: NativeThreads | None = None, *, prog: st
     :raises ConfigurationError: something in the configuration cannot work; the message says what and where
     """
     services = build(conf, threads or NativeThreads())
-    application = Application(pipelines.load(conf, prog, services), services)
-    config.warn_without_effect(conf)
-    return application
+    return Application(pipelines.load(conf, prog, services), services)
 
 
 def build(conf: cfg.ConfigOpts, threads: NativeThreads) -> Services:

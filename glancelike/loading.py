@@ -11,7 +11,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
+import logging
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +29,8 @@ from glancelike.notifications.base import NotificationDriver
 from glancelike.plugin import Options
 from glancelike.property_protections.base import PolicyCheck, PropertyProtection
 from glancelike.store_drivers.base import StoreDriver
+
+LOG = logging.getLogger(__name__)
 
 #: Kind of driver -> namespace of its entry points.
 NAMESPACES: Mapping[str, str] = {
@@ -118,7 +122,7 @@ def installed(namespace: str, *, load: bool = True) -> list[Installed]:
 def _load_error(namespace: str, entry: importlib.metadata.EntryPoint) -> str | None:
     try:
         _accept(namespace, entry.name, entry.load())
-    except Exception as error:  # a driver's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a driver's module may raise anything while it is imported
         return _reason(error)
     return None
 
@@ -145,12 +149,18 @@ def driver_class(namespace: str, name: str, *, option: str | None = None, files:
         packages = ', '.join(f'{one.package} {one.version}' for one in candidates)
         raise _error(namespace, asked, f'is supplied more than once, by {packages}; remove all but one', option, files)
 
-    def broken(_manager: Any, _entry: Any, error: BaseException) -> None:
-        raise _error(namespace, asked, f'cannot be loaded from {candidates[0].package} {candidates[0].version}: '
-                     f'{_reason(error)}', option, files) from error
+    def broken(error: BaseException) -> errors.DriverLoadError:
+        return _error(namespace, asked, f'cannot be loaded from {candidates[0].package} {candidates[0].version}: '
+                      f'{_reason(error)}', option, files)
 
-    manager = stevedore_driver.DriverManager(namespace, name, invoke_on_load=False, on_load_failure_callback=broken,
-                                             warn_on_missing_entrypoint=False)
+    def on_failure(_manager: Any, _entry: Any, error: BaseException) -> None:
+        raise broken(error) from error
+
+    try:
+        manager = stevedore_driver.DriverManager(namespace, name, invoke_on_load=False,
+                                                 on_load_failure_callback=on_failure, warn_on_missing_entrypoint=False)
+    except SystemExit as error:  # of the driver's module; stevedore lets it pass
+        raise broken(error) from error
     try:
         return _accept(namespace, asked, manager.driver)
     except errors.ConfigurationError as error:
@@ -174,7 +184,7 @@ def _dotted(namespace: str, asked: str, path: str, option: str | None, files: Se
         if found is None:
             raise errors.ConfigurationError('the module has no class Driver')
         return _accept(namespace, asked, found)
-    except Exception as error:  # a driver's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a driver's module may raise anything while it is imported
         raise _error(namespace, asked, f'cannot be loaded: {_reason(error)}', option, files) from error
 
 
@@ -193,8 +203,10 @@ def _accept(namespace: str, name: str, found: Any) -> type:
         raise errors.ConfigurationError('names no class')
     if base is not None and not issubclass(found, base):
         raise errors.ConfigurationError(f'names {found.__module__}.{found.__qualname__}, which is no {base.__name__}')
-    if base is StoreDriver and not found.SCHEMES:
-        raise errors.ConfigurationError(f'names {found.__qualname__}, which claims no URL scheme (SCHEMES)')
+    if base is StoreDriver and (not found.SCHEMES or isinstance(found.SCHEMES, str)):
+        raise errors.ConfigurationError(f'names {found.__qualname__}, whose SCHEMES is no tuple of URL schemes')
+    if not isinstance(getattr(found, 'OPTIONS', ()), list | tuple):
+        raise errors.ConfigurationError(f'names {found.__qualname__}, whose OPTIONS is no tuple of options')
     return found
 
 
@@ -205,29 +217,46 @@ def _error(namespace: str, name: str, what: str, option: str | None, files: Sequ
         f"{asked}driver '{name}' of {namespace} {what}. Installed: {names or 'none'}.")
 
 
+#: How oslo.config's messages name the file of a value.
+_LOCATION = re.compile(r"LocationInfo\(.*?detail='([^']*)'\)")
+
+
 # --- option values -----------------------------------------------------------------------------------------
 
 
 def options_of(conf: cfg.ConfigOpts, cls: type, groups: Sequence[str]) -> Options:
     """Values of the driver's OPTIONS: from the first of *groups* that sets one, else its default.
 
-    :raises ConfigurationError: a value is of the wrong type or out of range (names option and group)
+    :raises ConfigurationError: a value is of the wrong type or out of range (names option and group); the class
+        has options that cannot be
     """
-    for group in groups:
-        conf.register_opts(cls.OPTIONS, group=None if group == 'DEFAULT' else group)
+    try:
+        for group in groups:
+            conf.register_opts(cls.OPTIONS, group=None if group == 'DEFAULT' else group)
+    except cfg.DuplicateOptError as error:
+        raise errors.ConfigurationError(
+            f'the driver {cls.__module__}.{cls.__qualname__} has an option {error.opt_name} in the group '
+            f'[{group}], and so has something else that is in use.') from error
     return Options(**{option.dest: value_of(conf, option.dest, groups) for option in cls.OPTIONS})
 
 
 def value_of(conf: cfg.ConfigOpts, name: str, groups: Sequence[str]) -> Any:
     """The option's value in the first group where the operator set it; else the default of the first group."""
+    group = groups[0]
     try:
         for group in groups:
             where = conf.get_location(name, group=None if group == 'DEFAULT' else group)
             if where is not None and where.location.is_user_controlled:
                 return conf[name] if group == 'DEFAULT' else conf[group][name]
-        return conf[name] if groups[0] == 'DEFAULT' else conf[groups[0]][name]
-    except (cfg.ConfigFileValueError, cfg.RequiredOptError, ValueError) as error:
-        raise errors.ConfigurationError(f'{name}: {error}') from error
+        group = groups[0]
+        return conf[name] if group == 'DEFAULT' else conf[group][name]
+    except cfg.NoSuchOptError as error:
+        raise errors.ConfigurationError(
+            f'[{group}] {name} in {", ".join(files_of(conf))}: it mentions ${error.opt_name}, which is no option of '
+            '[DEFAULT]; a $ that means itself is written $$.') from error
+    except (cfg.Error, ValueError) as error:
+        text = _LOCATION.sub(r'\1', str(error))
+        raise errors.ConfigurationError(f'[{group}] {name}: {text}') from error
 
 
 def files_of(conf: cfg.ConfigOpts) -> list[str]:
@@ -277,6 +306,9 @@ def _long_form(conf: cfg.ConfigOpts) -> list[StoreConfig]:
     if reserved:
         raise errors.ConfigurationError(
             f'enabled_backends in {files}: {", ".join(reserved)}: ids that begin with {RESERVED_PREFIX} are reserved.')
+    if 'DEFAULT' in conf.enabled_backends:
+        raise errors.ConfigurationError(
+            f'enabled_backends in {files}: DEFAULT cannot be the id of a store: its group is that of all the service.')
     default = conf.glance_store.default_backend
     if default not in conf.enabled_backends:
         raise errors.ConfigurationError(
@@ -300,13 +332,24 @@ def store_driver(conf: cfg.ConfigOpts, config: StoreConfig) -> StoreDriver:
     """
     files = files_of(conf)
     cls = driver_class(NAMESPACES['store'], config.driver_name, option=config.origin, files=files)
+    what = f"store '{config.id}' (driver {config.driver_name}, group [{config.groups[0]}] in {', '.join(files)})"
     options = options_of(conf, cls, config.groups)
     try:
-        return cls(config.id, options)
+        return _built(cls, config.id, options)
     except errors.ConfigurationError as error:
+        raise errors.ConfigurationError(f'{what} cannot be used: {error}') from error
+
+
+def _built(cls: type, *args: Any) -> Any:
+    """``cls(*args)``. :raises ConfigurationError: its constructor raised something"""
+    try:
+        return cls(*args)
+    except errors.ConfigurationError:
+        raise
+    except Exception as error:  # a driver's constructor may raise anything
+        LOG.debug('%s.%s cannot be made', cls.__module__, cls.__qualname__, exc_info=error)
         raise errors.ConfigurationError(
-            f"store '{config.id}' (driver {config.driver_name}, group [{config.groups[0]}] in {', '.join(files)}) "
-            f'cannot be used: {error}') from error
+            f'the driver {cls.__module__}.{cls.__qualname__} cannot be made: {_reason(error)}') from error
 
 
 # --- the other kinds ---------------------------------------------------------------------------------------
@@ -315,7 +358,7 @@ def store_driver(conf: cfg.ConfigOpts, config: StoreConfig) -> StoreDriver:
 def load_db_driver(conf: cfg.ConfigOpts) -> DbDriver:
     """The database driver that ``data_api`` names."""
     cls = driver_class(NAMESPACES['db'], conf.data_api, option='data_api', files=files_of(conf))
-    return cls(options_of(conf, cls, (cls.OPTION_GROUP,)))
+    return _built(cls, options_of(conf, cls, (cls.OPTION_GROUP,)))
 
 
 def load_property_protection(conf: cfg.ConfigOpts, rules_file: str, check_policy: PolicyCheck) -> PropertyProtection:
@@ -323,14 +366,14 @@ def load_property_protection(conf: cfg.ConfigOpts, rules_file: str, check_policy
     cls = driver_class(NAMESPACES['property'], conf.property_protection_rule_format,
                        option='property_protection_rule_format', files=files_of(conf))
     values = {option.dest: getattr(options_of(conf, cls, ('DEFAULT',)), option.dest) for option in cls.OPTIONS}
-    return cls(Options(**values, property_protection_file=rules_file), check_policy)
+    return _built(cls, Options(**values, property_protection_file=rules_file), check_policy)
 
 
 def load_location_strategy(conf: cfg.ConfigOpts, weights: Mapping[str, int]) -> LocationStrategy:
     """The strategy that ``location_strategy`` names."""
     cls = driver_class(NAMESPACES['location_strategy'], conf.location_strategy, option='location_strategy',
                        files=files_of(conf))
-    return cls(options_of(conf, cls, (cls.OPTION_GROUP,)), weights)
+    return _built(cls, options_of(conf, cls, (cls.OPTION_GROUP,)), weights)
 
 
 def load_notification_driver(conf: cfg.ConfigOpts, name: str) -> NotificationDriver:
@@ -338,7 +381,27 @@ def load_notification_driver(conf: cfg.ConfigOpts, name: str) -> NotificationDri
     entry = 'messaging' if name in ('messagingv2', 'routing') else name
     cls = driver_class(NAMESPACES['notification'], entry, option='[oslo_messaging_notifications] driver',
                        files=files_of(conf))
-    return cls(conf, conf.default_publisher_id, name)
+    return _built(cls, conf, conf.default_publisher_id, name)
+
+
+def register_driver_options(conf: cfg.ConfigOpts) -> None:
+    """Make the options of the configured drivers known to *conf*, and check their values; build nothing.
+
+    :raises ConfigurationError: as when they are built
+    """
+    files = files_of(conf)
+    db = driver_class(NAMESPACES['db'], conf.data_api, option='data_api', files=files)
+    options_of(conf, db, (db.OPTION_GROUP,))
+    for one in store_configs(conf):
+        cls = driver_class(NAMESPACES['store'], one.driver_name, option=one.origin, files=files)
+        options_of(conf, cls, one.groups)
+    strategy = driver_class(NAMESPACES['location_strategy'], conf.location_strategy, option='location_strategy',
+                            files=files)
+    options_of(conf, strategy, (strategy.OPTION_GROUP,))
+    if conf.property_protection_file:
+        protection = driver_class(NAMESPACES['property'], conf.property_protection_rule_format,
+                                  option='property_protection_rule_format', files=files)
+        options_of(conf, protection, ('DEFAULT',))
 
 
 # --- options for the sample and for registration -------------------------------------------------------------

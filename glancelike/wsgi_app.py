@@ -9,11 +9,11 @@ chunked upload needs ``--chunked-input-limit`` to be at least as large as the cl
 
 from __future__ import annotations
 
-from glancelike import app, config
+from glancelike import app
 from glancelike.core.threads import NativeThreads
 from glancelike.wsgi.foreign import ForeignServer
 
-_conf = config.load('glance-api', [])
+_conf = app.read([])
 
 application = ForeignServer(lambda: app.load(_conf, threads=NativeThreads()))
 application.start_after_fork()

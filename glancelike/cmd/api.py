@@ -17,12 +17,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from glancelike.wsgi import server
     server.patch()  # before everything else: what is imported now is green
 
-    from glancelike import app, config, errors
+    from glancelike import app, errors
 
     arguments = sys.argv[1:] if argv is None else list(argv)
 
     def load_conf() -> Any:
-        return config.load('glance-api', arguments, positional_file=True)
+        return app.read(arguments)
 
     def make_app(conf: Any, threads: Any) -> Any:
         application = app.load(conf, threads=threads)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return application
 
     try:
-        return server.serve(load_conf(), make_app, load_conf, getattr(app, 'preload', None))
+        return server.serve(load_conf(), make_app, load_conf)
     except errors.GlanceError as error:
         print(f'ERROR: {error}', file=sys.stderr)
         return 1

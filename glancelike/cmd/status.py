@@ -79,6 +79,8 @@ class Checks(upgradecheck.UpgradeCommands):
                 return Result(Code.FAILURE, f'Store {driver.id}: {error}')
             except errors.GlanceError as error:
                 down.append(f'{driver.id}: {error}')
+            except Exception as error:  # a driver may raise anything
+                down.append(f'{driver.id}: its driver failed: {type(error).__name__}: {error}')
         return Result(Code.WARNING, ' '.join(down)) if down else Result(Code.SUCCESS)
 
     def options(self) -> Result:

@@ -6,11 +6,12 @@ its store is made to look dead, for instance) is skipped with a reason, and can 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import tempfile
 import unittest
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -102,12 +103,19 @@ def check_store(name: str, *, conf: cfg.ConfigOpts | None = None, store_id: str 
     :raises ConfigurationError: no such driver, or it cannot be made with these options
     """
     cls = loading.driver_class(loading.NAMESPACES['store'], name)
-    if conf is None:
-        return _certificate('store', name, cls, _StoreTrial, make=lambda folder, max_bytes=None: _in_folder(
-            cls, folder, max_bytes))
-    options = _options_of_store(conf, cls, name, store_id)
-    return _certificate('store', name, cls, _StoreTrial,
-                        make=lambda folder, max_bytes=None: None if max_bytes else cls(store_id or name, options))
+    options = None if conf is None else _options_of_store(conf, cls, name, store_id)
+
+    def make(folder: str, max_bytes: int | None = None) -> Any:
+        if options is None:
+            return _in_folder(cls, folder, max_bytes)
+        return None if max_bytes else cls(store_id or name, options)
+
+    with _made_once(name) as folder:
+        if make(folder) is None:
+            raise errors.ConfigurationError(
+                f"driver '{name}' does not say how a store to try out is made ({cls.__name__}.for_compliance); give "
+                '--config-file, or run its suite from a test file.')
+    return _certificate('store', name, cls, _StoreTrial, make=make)
 
 
 def check_db(name: str, *, url: str | None = None) -> Certificate:
@@ -123,8 +131,8 @@ def check_db(name: str, *, url: str | None = None) -> Certificate:
         calls.append(folder)
         return cls(options_for(cls, **cls.for_compliance(folder, url, again=len(calls) > 1)))
 
-    with tempfile.TemporaryDirectory() as folder:
-        make(folder).close()  # what cannot be used is told here, once, and not by every test
+    with _made_once(name) as folder:
+        make(folder).close()
     try:
         return _certificate('db', name, cls, _DbTrial, make=make)
     finally:
@@ -148,7 +156,7 @@ def check_property(name: str) -> Certificate:
         defaults = {option.dest: option.default for option in cls.OPTIONS}
         return cls(Options(**(defaults | dict(values))), lambda ctx, rule: rule in ctx.roles | ctx.service_roles)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with _made_once(name) as folder:
         make(folder, [('.', dict.fromkeys(('create', 'read', 'update', 'delete'), 'everyone'))])
     return _certificate('property', name, cls, _PropertyTrial, make=make)
 
@@ -161,6 +169,19 @@ def check_location_strategy(name: str) -> Certificate:
     cls = loading.driver_class(loading.NAMESPACES['location_strategy'], name)
     return _certificate('location_strategy', name, cls, _StrategyTrial,
                         make=lambda weights: cls(options_for(cls), weights))
+
+
+@contextlib.contextmanager
+def _made_once(name: str) -> Iterator[str]:
+    """A folder in which the driver is made for a first time: what cannot be used is told once, not by every test."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield folder
+        except errors.GlanceError:
+            raise
+        except Exception as error:  # a driver may raise anything
+            raise errors.ConfigurationError(
+                f"driver '{name}' cannot be made to be tried out: {type(error).__name__}: {error}") from error
 
 
 # --- the trials -----------------------------------------------------------------------------------------------

@@ -15,8 +15,11 @@ LOG = logging.getLogger(__name__)
 
 MIB = 2**20
 #: How far ahead of the data the reservation of an upload of unknown size goes: an eighth of what came, within
-#: these bounds. Little, since what is reserved too much may refuse another upload of the project.
+#: these bounds.
 AHEAD_BYTES = (MIB, 64 * MIB)
+#: So close to the quota nothing is reserved ahead any more, but each piece as it comes: what one upload reserves and
+#: does not need would refuse another one that fits.
+NEAR_BYTES = 4 * AHEAD_BYTES[1]
 
 
 class Lease:
@@ -28,6 +31,7 @@ class Lease:
     def __init__(self, db: DbDriver, upload: Upload, limit: int | None):
         self._db = db
         self._limit = limit
+        self._near = limit is not None and limit <= NEAR_BYTES
         self._reserved = upload.reserved
         self.upload = upload
         self.lost = False
@@ -57,14 +61,15 @@ class Lease:
         """
         if self._limit is None or received <= self._reserved:
             return
-        ahead = min(max(received // 8, AHEAD_BYTES[0]), AHEAD_BYTES[1]) if more else 0
-        if ahead:
+        if more and not self._near:
+            ahead = min(max(received // 8, AHEAD_BYTES[0]), AHEAD_BYTES[1])
             try:
-                self._reserve(received + ahead)
+                self._reserve(received + ahead, self._limit - NEAR_BYTES)
                 return
             except errors.QuotaExceeded:
-                LOG.debug('Upload %s comes near its quota; reserving byte by byte.', self.id)
-        self._reserve(received)
+                LOG.debug('Upload %s comes near its quota; reserving piece by piece.', self.id)
+                self._near = True
+        self._reserve(received, self._limit)
 
     def beat(self) -> None:
         """Renew the claim, and learn whether it and the image still stand."""
@@ -76,9 +81,9 @@ class Lease:
         except errors.ImageNotFound:
             self.image_gone = True
 
-    def _reserve(self, total: int) -> None:
+    def _reserve(self, total: int, limit: int) -> None:
         try:
-            self._db.upload_reserve(self.id, total, self._limit)
+            self._db.upload_reserve(self.id, total, limit)
         except errors.StatusConflict as error:
             self.lost = True
             raise self._taken() from error

@@ -80,11 +80,8 @@ class Pages:
 
     def _check_marker(self, ctx: RequestContext, query: ImageQuery) -> None:
         """The answer to a bad marker is the same whether or not the database is asked for a page."""
-        if query.marker is not None and query.limit != 0:
-            try:
-                self._db.image_get(ctx, query.marker)
-            except errors.ImageNotFound:
-                raise errors.InvalidMarker(marker=query.marker) from None
+        if query.marker is not None:
+            self._db.image_list(ctx, dataclasses.replace(query, filters=(), limit=0))
 
     def _plain_page(self, ctx: RequestContext, query: ImageQuery) -> tuple[list[Image], str | None]:
         images = self._db.image_list(ctx, query)

@@ -62,7 +62,10 @@ class Signatures:
 
     def _make(self, cursive: Any, ctx: RequestContext, properties: Mapping[str, str]) -> Any:
         # cursive's own get_verifier would read castellan's global configuration.
-        signature = cursive.get_signature(properties[SIGNATURE])
+        try:
+            signature = cursive.get_signature(properties[SIGNATURE])
+        except ValueError as error:  # cursive 0.3.1 knows what is no base64, but not what is no ASCII
+            raise errors.SignatureInvalid(reason='The signature cannot be checked: it is no base64.') from error
         method = cursive.get_hash_method(properties[HASH_METHOD])
         key_type = cursive.SignatureKeyType.lookup(properties[KEY_TYPE])
         key = self._threads.run(self._public_key, ctx, properties[CERTIFICATE])
@@ -77,7 +80,7 @@ class Signatures:
     def _public_key(self, ctx: RequestContext, certificate_id: str) -> Any:
         from castellan import key_manager
         from castellan.common import exception as castellan_errors
-        from cryptography import x509
+        from cryptography import exceptions, x509
         try:
             certificate = key_manager.API(self._conf).get(_castellan_context(ctx), certificate_id)
         except castellan_errors.ManagedObjectNotFoundError as error:
@@ -88,8 +91,10 @@ class Signatures:
                 reason=f'The certificate {certificate_id} could not be fetched from the key manager.') from error
         try:
             return x509.load_der_x509_certificate(certificate.get_encoded()).public_key()
-        except (AttributeError, TypeError, ValueError) as error:  # a secret of another kind, or no X.509
-            raise errors.SignatureInvalid(reason=f'{certificate_id} is no X.509 certificate.') from error
+        except (AttributeError, TypeError, ValueError, exceptions.UnsupportedAlgorithm) as error:
+            # A secret of another kind, no X.509, or a key of a kind that nobody knows.
+            raise errors.SignatureInvalid(
+                reason=f'{certificate_id} is no X.509 certificate with a key that can be used.') from error
 
 
 class _Checked:

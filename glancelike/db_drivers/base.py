@@ -106,8 +106,9 @@ class DbDriver:
         IMAGE-LIST-2  In the order of ``query.sort``; NULL comes before every value ascending, after it
                       descending; text by code point. Walking with marker and limit meets every image once.
         IMAGE-LIST-3  limit 0 is an empty list, None is everything.
-        IMAGE-LIST-4  :raises InvalidMarker: the marker is absent, deleted or not readable by the caller. A
-                      marker that does not itself match the filters is a place in the order all the same.
+        IMAGE-LIST-4  :raises InvalidMarker: the marker is absent, deleted or ``visibility.known`` is false for
+                      the caller. A marker that does not itself match the filters is a place in the order all
+                      the same.
         IMAGE-LIST-5  Property filters compare the whole value; several tag filters must all hold. A NULL
                       attribute matches no comparison (nor OUTSIDE), IN of an empty tuple matches nothing.
         IMAGE-LIST-6  PREFIX compares case-sensitively, and ``%``, ``_``, ``\\`` in it are ordinary

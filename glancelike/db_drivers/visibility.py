@@ -21,6 +21,14 @@ def readable(ctx: RequestContext, image: Image, member_status: str | None) -> bo
     return image.visibility == 'shared' and member_status in ('pending', 'accepted')
 
 
+def known(ctx: RequestContext, image: Image, member_status: str | None) -> bool:
+    """May the image be the marker of one of the caller's lists? Arguments as ``readable``.
+
+    Whatever it may read; and what it rejected, since it finds that in lists that ask for rejected shares.
+    """
+    return readable(ctx, image, member_status) or (image.visibility == 'shared' and member_status is not None)
+
+
 def listed(ctx: RequestContext, image: Image, member_status: str | None, *,
            visibility: str | None = None, wanted_status: str = 'accepted') -> bool:
     """Does the image belong to the caller's list? (history.md 6.6 gives the counts that follow from this.)

@@ -73,8 +73,11 @@ class Enforcer:
         self._clock, self._look_every = clock, look_every_seconds
         self._lock = threading.Lock()
         if not conf.find_file(conf.oslo_policy.policy_file):
-            LOG.info('[oslo_policy] policy_file %s does not exist: the default rules are in force',
-                     conf.oslo_policy.policy_file)
+            where = conf.get_location('policy_file', 'oslo_policy')
+            asked_for = where is not None and where.location.is_user_controlled
+            LOG.log(logging.WARNING if asked_for else logging.INFO,
+                    '[oslo_policy] policy_file %s does not exist: the default rules are in force',
+                    conf.oslo_policy.policy_file)
         self._seen = _seen(conf)
         self._rules = _load(conf)
         self._next_look = clock() + look_every_seconds

@@ -81,6 +81,9 @@ def _sections(path: str, lines: list[str]) -> list[_Section]:
             continue
         header = _SECTION.match(text)
         if header:
+            twin = next((one for one in sections if one.name == header.group(1)), None)
+            if twin is not None:
+                raise _wrong(path, number, f'[{twin.name}] stands in line {twin.line} already')
             sections.append(_Section(header.group(1), number, {}))
             last = ''
             continue

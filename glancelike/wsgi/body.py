@@ -15,6 +15,9 @@ Under uWSGI ``wsgi.input`` gives nothing for a chunked body, without an error: i
 
 :class:`BodyReader` makes one behaviour of these: ``read`` gives the body's bytes and, at its end, ``b''``; a
 body that breaks off raises ``ClientDisconnected``.
+
+uWSGI lets anything pass as Content-Length and as transfer coding. What we cannot understand is refused by ``read``,
+and not before, so that the application answers; taken for no body, it would make an empty image.
 """
 
 from __future__ import annotations
@@ -38,8 +41,17 @@ class BodyReader:
     """
 
     def __init__(self, environ: Mapping[str, Any]):
-        self._chunked = 'chunked' in environ.get('HTTP_TRANSFER_ENCODING', '').lower()
-        self._left = None if self._chunked else _declared(environ)
+        coding = environ.get('HTTP_TRANSFER_ENCODING', '').strip().lower()
+        self._chunked = 'chunked' in coding
+        self._refusal: errors.InvalidBody | None = None
+        self._left: int | None = None
+        if coding not in ('', 'chunked'):
+            self._refusal = errors.InvalidBody(reason='Of all transfer codings only chunked is known here.')
+        elif not self._chunked:
+            try:
+                self._left = max(int(environ.get('CONTENT_LENGTH') or 0), 0)
+            except ValueError:
+                self._refusal = errors.InvalidBody(reason='Content-Length is not a number of bytes.')
         source = environ['wsgi.input']
         if self._chunked and 'uwsgi.version' in environ and not isinstance(source, BodyReader):
             source = _UwsgiChunks()
@@ -56,8 +68,11 @@ class BodyReader:
         """The next *size* bytes, fewer only where the body ends; all that is left when negative.
 
         :raises ClientDisconnected: the body broke off before its end, or nothing came for too long
-        :raises InvalidBody: the chunks are not framed as RFC 9112 section 7.1 says
+        :raises InvalidBody: the chunks are not framed as RFC 9112 section 7.1 says, or headers say of the body what
+            is not understood
         """
+        if self._refusal is not None:
+            raise self._refusal
         if size < 0:
             return b''.join(iter(lambda: self.read(PIECE_BYTES), b''))
         if self._ended or size == 0:
@@ -122,13 +137,6 @@ class BodyReader:
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b'')
-
-
-def _declared(environ: Mapping[str, Any]) -> int:
-    try:
-        return max(int(environ.get('CONTENT_LENGTH') or 0), 0)
-    except ValueError:
-        raise errors.InvalidBody(reason='Content-Length is not a number of bytes.') from None
 
 
 class _UwsgiChunks:

@@ -689,15 +689,13 @@ def worker_count(conf: Any) -> int:
     return min(len(os.sched_getaffinity(0)), 8)
 
 
-def serve(conf: Any, make_app: Callable[[Any, GreenThreads], Any], load_conf: Callable[[], Any],
-          preload: Callable[[Any], None] | None = None) -> int:
+def serve(conf: Any, make_app: Callable[[Any, GreenThreads], Any], load_conf: Callable[[], Any]) -> int:
     """Serve until a signal ends it; the exit code.
 
     :param conf: options of conf/server.py
     :param make_app: ``make_app(conf, threads)`` builds the application, once in each process. If the result has
         ``start_duties`` that is called when the process is about to accept; ``stop_duties`` when it stops.
     :param load_conf: reads the configuration again, for SIGHUP
-    :param preload: imports what the workers will need, so that they share its memory
     :returns: 0 stopped by a signal, 2 a worker could not start
     :raises ConfigurationError: the configuration cannot work, or make_app said so
     """
@@ -706,8 +704,6 @@ def serve(conf: Any, make_app: Callable[[Any, GreenThreads], Any], load_conf: Ca
     listening = listener.listen(conf)
     if worker_count(conf) == 0:
         return _Process(conf, make_app, load_conf).run(listening)
-    if preload is not None:
-        preload(conf)
 
     def run_worker(conf: Any, listening: Any, lifeline: int, ready: Callable[[], None]) -> int:
         return _Process(conf, make_app, None, lifeline).run(listening, ready)

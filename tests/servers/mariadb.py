@@ -34,7 +34,8 @@ class MariaDB(fixtures.Fixture):
             shutil.chown(self.folder, SYSTEM_USER, SYSTEM_USER)
         self._data = self.folder / 'data'
         run([install, '--no-defaults', *self._as_user, f'--datadir={self._data}',
-             '--auth-root-authentication-method=normal', '--skip-test-db'], log=self.folder / 'install.log')
+             '--auth-root-authentication-method=normal', '--skip-test-db'], log=self.folder / 'install.log',
+            env=self._temporary())
         users = self.folder / 'users.sql'
         users.write_text(f"CREATE USER IF NOT EXISTS {USER}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
                          f"GRANT ALL ON *.* TO {USER}@'127.0.0.1';\n")
@@ -56,8 +57,12 @@ class MariaDB(fixtures.Fixture):
              # A killed server keeps every commit; only a power cut loses some.
              '--innodb-flush-log-at-trx-commit=2', '--innodb-buffer-pool-size=64M',
              '--skip-log-bin', '--max-connections=200'],
-            self.folder / 'server.log')
+            self.folder / 'server.log', env=self._temporary())
         self.process.wait_ready(self._answers, START_SECONDS, f'MariaDB on port {self.port}')
+
+    def _temporary(self) -> dict[str, str]:
+        # Names of temporary tables hold a process id; in /tmp one meets what another server, killed, has left.
+        return {'TMPDIR': str(self.folder)}
 
     def stop(self) -> None:
         """Stop the server cleanly; its data stay."""

@@ -156,3 +156,57 @@ class LoadingTest(base.TestCase):
                          '[vault]\ntape_room = 0\n')
         (vault,) = loading.store_configs(conf)
         self.assertIn('tape_room', self.refused(loading.store_driver, conf, vault))
+
+    def test_a_value_that_mentions_an_unknown_option_stops_the_start_and_says_how_a_dollar_is_written(self):
+        message = self.refused(self.conf, '[DEFAULT]\npublic_endpoint = http://$host/\n')
+        for part in ('[DEFAULT] public_endpoint', 'glance.conf', '$host', '$$'):
+            self.assertIn(part, message)
+
+    def test_so_does_one_in_an_option_of_a_driver(self):
+        conf = self.conf('[database]\nconnection = mysql+pymysql://glance:pa$word@db/glance\n')
+        message = self.refused(loading.load_db_driver, conf)
+        self.assertIn('[database] connection', message)
+        self.assertNotIn('glance:pa', message)
+
+    def test_a_wrong_value_is_told_with_its_group_and_file(self):
+        conf = self.conf('[DEFAULT]\nenabled_backends = fast:memory\n[glance_store]\ndefault_backend = fast\n'
+                         '[fast]\nweight = much\n')
+        message = self.refused(loading.store_configs, conf)
+        self.assertIn(f'[fast] weight: Value for option weight from {self.tmp}/glance.conf is not valid', message)
+
+    def test_the_group_of_everything_is_no_store(self):
+        conf = self.conf('[DEFAULT]\nenabled_backends = DEFAULT:memory\n[glance_store]\ndefault_backend = DEFAULT\n')
+        self.assertIn('DEFAULT cannot be the id of a store', self.refused(loading.store_configs, conf))
+
+    def test_a_constructor_that_raises_anything_stops_the_start_and_names_the_store(self):
+        self.package('acme', f'[{STORES}]\ntape = acme_tape:Broken\n', acme_tape=MODULE.format(scheme='tape') + """
+class Broken(Store):
+    def __init__(self, store_id, options):
+        raise KeyError('boom')
+""")
+        conf = self.conf('[DEFAULT]\nknown_stores = tape\ndefault_store = tape\n')
+        (tape,) = loading.store_configs(conf)
+        message = self.refused(loading.store_driver, conf, tape)
+        for part in ("store 'tape'", 'acme_tape.Broken', "KeyError: 'boom'"):
+            self.assertIn(part, message)
+
+    def test_a_module_that_ends_the_process_while_it_is_imported_is_a_broken_driver(self):
+        self.package('acme', f'[{STORES}]\ntape = acme_exit:Store\n', acme_exit='import sys; sys.exit(3)\n')
+        self.assertIn('SystemExit: 3', self.refused(loading.driver_class, STORES, 'tape'))
+        self.assertIn('SystemExit: 3', [one.error for one in loading.installed(STORES)])
+
+    def test_two_drivers_with_one_option_in_one_group_are_told(self):
+        other = MODULE.format(scheme='disk').replace("cfg.IntOpt('disk_room', min=1, default=5", "cfg.StrOpt('tape_room'")
+        self.package('acme', f'[{STORES}]\ntape = acme_tape:Store\ndisk = acme_disk:Store\n',
+                     acme_tape=MODULE.format(scheme='tape'), acme_disk=other)
+        conf = self.conf('[DEFAULT]\nknown_stores = tape, disk\ndefault_store = tape\n')
+        tape, disk = loading.store_configs(conf)
+        loading.store_driver(conf, tape)
+        self.assertIn('tape_room', self.refused(loading.store_driver, conf, disk))
+
+    def test_schemes_and_options_of_the_wrong_kind_are_refused(self):
+        for wrong in ("SCHEMES = 'tape'", 'OPTIONS = None'):
+            self.package(f'acme{len(wrong)}', '', **{f'acme_{len(wrong)}':
+                         MODULE.format(scheme='tape') + f'class Wrong(Store):\n    {wrong}\n'})
+            message = self.refused(loading.driver_class, STORES, f'acme_{len(wrong)}.Wrong')
+            self.assertIn(f'whose {wrong.partition(" ")[0]} is no tuple', message)

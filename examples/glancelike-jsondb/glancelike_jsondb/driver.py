@@ -111,10 +111,7 @@ class JsonDbDriver(DbDriver):
             found = {image.id: image for image in document.listed(ctx, query)}
             if query.marker is None:
                 return rows.ordered(list(found.values()), query.sort)[:query.limit]
-            try:
-                marker = rows.image(document.readable(ctx, query.marker))
-            except errors.ImageNotFound:
-                raise errors.InvalidMarker(marker=query.marker) from None
+            marker = document.marker(ctx, query.marker)
             in_order = rows.ordered(list((found | {marker.id: marker}).values()), query.sort)
             after = in_order.index(marker) + 1
             return in_order[after:][:query.limit]
@@ -364,6 +361,13 @@ class _Document:
         if not visibility.readable(ctx, rows.image(row), _status_of(row, ctx.project_id)):
             raise errors.ImageNotFound(image_id=image_id)
         return row
+
+    def marker(self, ctx: RequestContext, image_id: str) -> Image:
+        row = self.images.get(image_id)
+        if (row is None or row['record']['deleted']
+                or not visibility.known(ctx, rows.image(row), _status_of(row, ctx.project_id))):
+            raise errors.InvalidMarker(marker=image_id)
+        return rows.image(row)
 
     def expected(self, ctx: RequestContext, image_id: str, from_status: str | None,
                  if_version: int | None = None) -> dict:

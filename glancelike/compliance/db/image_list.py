@@ -371,6 +371,21 @@ class ImageListSuite(DbCase):
         image = self.stored(visibility='private')
         self.assertRaises(errors.InvalidMarker, self.ids, ctx=self.stranger, marker=image.id)
 
+    def test_a_share_that_the_caller_rejected_may_be_the_marker(self):
+        """IMAGE-LIST-4: else the list of rejected shares would have no second page."""
+        images = [self.stored(owner='p', visibility='shared') for _ in range(3)]
+        for image in images:
+            self.driver.member_add(self.admin, image.id, 'm', status='rejected')
+        asked = ImageQuery(member_status='rejected', visibility='shared', limit=2)
+        first = self.ids(asked, caller('m'))
+        rest = self.ids(dataclasses.replace(asked, marker=first[-1]), caller('m'))
+        self.assertEqual({image.id for image in images}, {*first, *rest})
+        self.assertRaises(errors.InvalidMarker, self.ids, ctx=self.stranger, marker=first[-1])
+
+    def test_a_bad_marker_is_refused_whatever_the_limit(self):
+        """IMAGE-LIST-4: also where the page would be empty."""
+        self.assertRaises(errors.InvalidMarker, self.ids, marker=str(uuid.uuid4()), limit=0)
+
     def test_a_marker_outside_the_list_is_a_place_in_the_order(self):
         """IMAGE-LIST-4: hidden, killed, another owner's, or of another name: the page begins after it."""
         places = [self.stored(name='a'), self.stored(name='b', os_hidden=True),

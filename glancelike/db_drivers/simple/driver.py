@@ -63,6 +63,9 @@ class _Row:
     def readable(self, ctx: RequestContext) -> bool:
         return visibility.readable(ctx, self.image, self.member_status(ctx.project_id))
 
+    def known(self, ctx: RequestContext) -> bool:
+        return visibility.known(ctx, self.image, self.member_status(ctx.project_id))
+
     def stored_bytes(self) -> int:
         return (self.image.size or 0) * sum(place.status == 'active' for place in self.locations)
 
@@ -178,7 +181,7 @@ class SimpleDriver(DbDriver):
             after = None
             if query.marker is not None:
                 marker = self._rows.get(query.marker)
-                if marker is None or marker.image.deleted or not marker.readable(ctx):
+                if marker is None or marker.image.deleted or not marker.known(ctx):
                     raise errors.InvalidMarker(marker=query.marker)
                 after = matching.place(marker.image, query.sort)
             rows = self._matching(ctx, query)

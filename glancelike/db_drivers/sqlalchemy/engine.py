@@ -311,8 +311,23 @@ class Database:
             connection = self.engine.connect()
         except (sa.exc.DBAPIError, sa.exc.TimeoutError, db_exception.DBError) as error:
             raise _Lost from error
-        with connection:
+        try:
             yield connection.execution_options(glancelike_mode=mode)
+        finally:
+            _give_back(connection)
+
+
+def _give_back(connection: sa.Connection) -> None:
+    """Return it to the pool. What was read or committed on it counts, also when it is lost by now: then the rollback
+    that ends a read fails, and the connection is thrown away."""
+    try:
+        connection.close()
+    except (sa.exc.DBAPIError, db_exception.DBError) as error:
+        LOG.debug('A connection was lost after its last answer: %s', _cause(error))
+        with contextlib.suppress(sa.exc.SQLAlchemyError, db_exception.DBError):
+            connection.invalidate()
+        with contextlib.suppress(sa.exc.SQLAlchemyError, db_exception.DBError):
+            connection.close()
 
 
 def _given_up(error: Exception) -> errors.DatabaseUnavailable:

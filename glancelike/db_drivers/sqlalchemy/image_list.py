@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from glancelike.db_drivers.sqlalchemy import filters, rows, values
 from glancelike.db_drivers.sqlalchemy.engine import Database
 from glancelike.db_drivers.sqlalchemy.tables import image_members, image_properties, image_tags, images
-from glancelike.plugin import Image, ImageQuery, RequestContext, errors, query
+from glancelike.plugin import Image, ImageQuery, RequestContext, errors, query, visibility
 
 FEW = 300                  # so many candidates are looked at one by one
 IDS_IN_ONE_STATEMENT = 5000
@@ -154,7 +154,7 @@ class ImageListMethods:
         row = None
         if values.storable(wanted.marker):
             row = connection.execute(rows.UNLOCKED, {'image_id': wanted.marker, 'caller': ctx.project_id}).first()
-        if row is None or not rows.readable(ctx, row, row.membership):
+        if row is None or row.deleted or not visibility.known(ctx, values.image(row), row.membership):
             raise errors.InvalidMarker(marker=values.shown(wanted.marker))
         return row
 

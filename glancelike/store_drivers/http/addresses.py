@@ -79,7 +79,8 @@ class AddressGuard:
 def is_public(address: Address) -> bool:
     """Is it an address of the public Internet? Loopback, private, link-local, shared (100.64/10), multicast,
     reserved and unspecified ones are not (the IANA special-purpose registries, as ``ipaddress`` knows them)."""
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local  # fec0::/10, RFC 3879
+    return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
 
 
 def _plain(address: Address) -> Address:

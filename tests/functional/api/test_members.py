@@ -44,6 +44,13 @@ class MemberTests:
         self.become('accepted')
         self.ask(f"/v2/images/{self.image['id']}", ctx=OTHER, status=200)
 
+    def test_a_list_of_rejected_shares_has_all_its_pages(self):
+        paths = [self.path, *(f"/v2/images/{self.create()['id']}/members" for _ in range(2))]
+        for path in paths:
+            self.ask(path, 'POST', document={'member': PROJECT}, status=200)
+            self.ask(f'{path}/{PROJECT}', 'PUT', ctx=OTHER, document={'status': 'rejected'}, status=200)
+        self.assertEqual(3, len(self.walk('/v2/images?member_status=rejected&limit=1', OTHER)))
+
     def test_a_member_may_leave(self):
         self.share()
         self.ask(f'{self.path}/{PROJECT}', 'DELETE', ctx=OTHER, status=204)

@@ -106,6 +106,17 @@ class TestShipped(app.AppTestCase):
             self.assertIn('X-Openstack-Request-Id', answer.headers)
             self.ask('/versions', ctx=NOBODY, status=200)
 
+    def test_a_token_that_nobody_can_check_is_no_wrong_token(self):
+        self.options = {'keystone_authtoken': {'auth_type': 'password', 'auth_url': 'http://127.0.0.1:9',
+                                               'username': 'glance', 'password': 'x', 'project_name': 'service',
+                                               'user_domain_id': 'default', 'project_domain_id': 'default',
+                                               'http_request_max_retries': 0}}
+        self.flavor = 'keystone'
+        self.app = self.load()
+        answer = self.ask('/v2/images', ctx={'X-Auth-Token': 'any'}, status=503)
+        self.assertIn('Keystone does not answer', answer.text)
+        self.assertIn('Retry-After', answer.headers)
+
 
 class TestGlance33(app.AppTestCase):
     options = {'paste_deploy': {'config_file': '{tmp}/glance-api-paste.ini'}}

@@ -1,14 +1,17 @@
 """ForeignServer and BodyReader under uWSGI and gunicorn: whole uploads, chunked ones, and clients that vanish."""
 
 import hashlib
+import json
 import os
+import socket
 import sys
+import urllib.request
 from pathlib import Path
 
 from testtools.matchers import Equals, HasLength, MatchesRegex
 
 from tests.functional.real.server_case import CHECKOUT, WAIT_SECONDS, ServerCase
-from tests.servers import process
+from tests.servers import glance_api, process
 
 APPLICATION = 'tests.functional.real.server_foreign_example:application'
 
@@ -16,6 +19,7 @@ APPLICATION = 'tests.functional.real.server_foreign_example:application'
 class ForeignMixin:
 
     KEEPS_CONNECTIONS = True
+    NAME = ''
 
     def start_foreign(self, **options):
         self.configure(**options)
@@ -58,6 +62,19 @@ class ForeignMixin:
             self.assertThat(self.vanish(head + rest), MatchesRegex('ClientDisconnected'), rest[:60])
         self.assertThat(self.vanish(head + b'Content-Length: 2000\r\n\r\n' + b'x' * 2000), Equals('complete 2000'))
 
+    def test_headers_that_say_nothing_certain_of_the_body_make_no_empty_image(self):
+        api = self.useFixture(glance_api.GlanceApi(server=self.NAME))
+        asked = urllib.request.Request(f'{api.url}/v2/images', b'{"disk_format": "raw", "container_format": "bare"}')
+        with urllib.request.urlopen(asked, timeout=WAIT_SECONDS) as answer:
+            image = json.load(answer)
+        for header in (b'Content-Length: abc', b'Content-Length: -5', b'Transfer-Encoding: gzip'):
+            with socket.create_connection(('127.0.0.1', api.port), timeout=WAIT_SECONDS) as client:
+                client.sendall(f'PUT {image["file"]} HTTP/1.1\r\nHost: h\r\n'.encode() + header
+                               + b'\r\nContent-Type: application/octet-stream\r\n\r\n')
+                self.assertIn(client.recv(4096).split()[1], (b'400', b'501'), header)
+            with urllib.request.urlopen(api.url + image['self'], timeout=WAIT_SECONDS) as answer:
+                self.assertThat(json.load(answer)['status'], Equals('queued'))
+
     def test_a_refused_upload_is_answered_and_the_next_request_too(self):
         """What was not read of a body would otherwise reset the connection, often before the answer is read."""
         self.start_foreign()
@@ -98,6 +115,7 @@ class ForeignMixin:
 
 class UwsgiTest(ForeignMixin, ServerCase):
 
+    NAME = glance_api.UWSGI
     MORE = ('--lazy-apps',)
     KEEPS_CONNECTIONS = False  # and does not say so; the HTTP router of uWSGI, or a proxy, does better
 
@@ -120,6 +138,7 @@ class UwsgiForkTest(UwsgiTest):
 
 class GunicornTest(ForeignMixin, ServerCase):
 
+    NAME = glance_api.GUNICORN
     MORE = ()
 
     def command(self):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sys
 
 from glancelike.cmd import status
 from tests import base
@@ -66,6 +67,17 @@ class StatusTest(base.TestCase):
     def test_a_store_that_cannot_be_built_is_a_failure(self):
         code, found, _ = self.check(conf='known_stores = no-such-store')
         self.assertEqual((2, 2), (code, found['Stores']['result']))
+
+    def test_a_store_whose_driver_fails_is_a_warning(self):
+        (self.tmp / 'failing_store.py').write_text(
+            "from glancelike.plugin import StoreDriver\nclass Store(StoreDriver):\n    SCHEMES = ('failing',)\n"
+            "    def check(self):\n        raise KeyError('boom')\n")
+        sys.path.insert(0, str(self.tmp))
+        self.addCleanup(sys.path.remove, str(self.tmp))
+        self.addCleanup(sys.modules.pop, 'failing_store', None)
+        code, found, _ = self.check(conf='known_stores = failing_store.Store\ndefault_store = failing')
+        self.assertEqual((1, 1), (code, found['Stores']['result']))
+        self.assertIn("KeyError: 'boom'", found['Stores']['details'])
 
     def test_a_missing_command_is_refused(self):
         for words in ((), ('upgrade',), ('upgrade', 'frobnicate')):

@@ -1,6 +1,8 @@
 """Certificates of installed drivers."""
 
+import importlib
 import json
+import sys
 import textwrap
 
 from glancelike import config, errors
@@ -31,6 +33,25 @@ class StoreCertificateTest(base.TestCase):
         broken = [clause for clause in certificate.clauses if certificate.outcome(clause) == FAILED]
         self.assertEqual(['GET-3'], broken)
         self.assertEqual('BROKEN: GET-3', certificate.lines()[-1])
+
+    def test_a_driver_that_cannot_be_made_is_told_once_and_no_clause_is_blamed(self):
+        for values, reason in (('None', 'does not say how'), ("{'floppy_sise': 3}", 'floppy_sise')):
+            (self.tmp / 'floppy.py').write_text(textwrap.dedent(f"""
+                from glancelike.plugin import StoreDriver
+                class Floppy(StoreDriver):
+                    SCHEMES = ('floppy',)
+                    @classmethod
+                    def for_compliance(cls, folder, max_bytes=None):
+                        return {values}
+                """))
+            sys.path.insert(0, str(self.tmp))
+            self.addCleanup(sys.path.remove, str(self.tmp))
+            self.addCleanup(sys.modules.pop, 'floppy', None)
+            sys.modules.pop('floppy', None)
+            importlib.invalidate_caches()
+            error = self.assertRaises(errors.ConfigurationError, installed.check_store, 'floppy.Floppy')
+            self.assertIn("driver 'floppy.Floppy'", str(error))
+            self.assertIn(reason, str(error))
 
     def test_an_unknown_driver_is_told_with_what_is_installed(self):
         error = self.assertRaises(errors.ConfigurationError, installed.check_store, 'floppy')

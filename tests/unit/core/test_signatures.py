@@ -92,6 +92,15 @@ class SignaturesTest(DataTestCase):
                             (signatures.SIGNATURE, '=not base64='), (signatures.SIGNATURE, '')):
             self.check_refused(self.signed_image(**{name: value}), 'ignature')
 
+    def test_a_signature_of_characters_that_are_no_base64(self):
+        for value in ('\N{GRINNING FACE}', '\u00e9' * 8):
+            self.check_refused(self.signed_image(**{signatures.SIGNATURE: value}), 'signature cannot be checked')
+
+    def test_a_certificate_with_a_key_of_an_unknown_algorithm(self):
+        rsa, unknown = (bytes.fromhex(f'06092a864886f70d0101{last}') for last in ('01', '7f'))
+        certificate = KeyManager.keep(self.signer.certificate_der.replace(rsa, unknown))
+        self.check_refused(self.signed_image(certificate=certificate), 'is no X.509 certificate')
+
     def test_without_the_extra_signed_images_are_refused_and_others_are_not(self):
         self.addCleanup(sys.modules.update, {name: module for name, module in sys.modules.items()
                                              if name.startswith('cursive')})

@@ -232,6 +232,20 @@ class UndoneTest(DataTestCase):
             self.upload(self.new_image(), b'x' * 10, size=10)
         self.upload(self.new_image(), Body(other, DATA), size=len(DATA))
 
+    def test_two_bodies_of_unknown_length_that_fit_together_are_both_taken(self):
+        data = b'x' * 3 * MIB
+        self.build(quotas=Quotas(storage=2 * len(data)))
+        body = Body(data, lambda: self.upload(self.new_image(), data))
+        self.assertEqual('active', self.upload(self.new_image(), body).status)
+        self.assertEqual(2 * len(data), self.db.usage(OWNER.project_id).stored_bytes)
+
+    def test_far_from_the_quota_an_upload_reserves_in_few_statements(self):
+        self.build(quotas=Quotas(storage=2**40))
+        asked, reserve = [], self.db.upload_reserve
+        self.patch(self.db, 'upload_reserve', lambda *args: (asked.append(args), reserve(*args)))
+        self.upload(self.new_image(), b'x' * 32 * MIB)
+        self.assertLess(len(asked), 20)
+
     def test_quotas_of_uploads_running_at_once_hold_exactly(self):
         self.build(quotas=Quotas(storage=5 * 1000))
         images = [self.new_image() for _ in range(8)]

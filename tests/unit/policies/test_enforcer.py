@@ -145,6 +145,19 @@ class FilesTest(EnforcerCase):
         self.assertRaises(errors.ConfigurationError, self.enforcer)
 
 
+class MissingFileTest(EnforcerCase):
+
+    def test_a_policy_file_that_is_asked_for_and_missing_is_warned_about(self):
+        records = self.logged()
+        self.enforcer(conf='policy_file = my-policy.yaml')
+        self.assertIn('my-policy.yaml does not exist', '\n'.join(records))
+
+    def test_the_default_policy_file_may_be_missing_without_a_warning(self):
+        records = self.logged()
+        self.enforcer()
+        self.assertEqual([], records)
+
+
 class UnknownRulesTest(EnforcerCase):
 
     def test_a_rule_that_nobody_defined_allows_nobody(self):

@@ -47,6 +47,9 @@ class RulesFileTest(base.TestCase):
         (rule,) = rules_file.read(self.write('[a]\ncreate =\nread = ,\nupdate = @\ndelete = @\n'))
         self.assertEqual((('!',), ('!',)), (rule.values['create'], rule.values['read']))
 
+    def test_a_section_given_twice_stops_the_start(self):
+        self.assertIn('line 6: [a] stands in line 1 already', self.refused(f'[a]\n{OPEN}[a]\n{OPEN}'))
+
     def test_a_file_that_is_not_there_stops_the_start(self):
         message = str(self.assertRaises(errors.ConfigurationError, rules_file.read, str(self.tmp / 'gone.conf')))
         self.assertIn('gone.conf', message)

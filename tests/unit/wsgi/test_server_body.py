@@ -89,8 +89,13 @@ class BodyReaderTest(base.TestCase):
     def test_no_body_is_an_empty_one(self):
         self.assertThat(BodyReader({'wsgi.input': io.BytesIO(b'NEXT')}).read(10), Equals(b''))
 
-    def test_a_length_that_is_no_number_is_refused(self):
-        self.assertRaises(errors.InvalidBody, reader, io.BytesIO(), 'x')
+    def test_a_length_that_is_no_number_is_refused_where_the_body_is_read(self):
+        self.assertRaises(errors.InvalidBody, reader(io.BytesIO(b'abc'), 'x').read, 1)
+
+    def test_an_unknown_transfer_coding_is_not_taken_for_an_empty_body(self):
+        for coding in ('gzip', 'gzip, chunked', 'chunked, gzip', 'identity', 'xchunked'):
+            body = BodyReader({'wsgi.input': io.BytesIO(b'abc'), 'HTTP_TRANSFER_ENCODING': coding})
+            self.assertRaises(errors.InvalidBody, body.read, 1)
 
     def test_a_reader_in_place_of_the_input_can_be_read_through_another(self):
         environ = {'wsgi.input': io.BytesIO(b'abc'), 'CONTENT_LENGTH': '3'}

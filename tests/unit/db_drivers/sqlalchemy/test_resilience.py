@@ -139,6 +139,26 @@ class Servers(DriverCase):
         self.assertEqual({second.id}, set(self.driver.image_get(ADMIN, first.id).tags))
         self.assertEqual({first.id}, set(self.driver.image_get(ADMIN, second.id).tags))
 
+    def test_a_read_counts_though_the_connection_is_lost_after_the_last_answer(self):
+        driver, proxy = self.behind_proxy()
+        for snapshot in (False, True):
+            def work(connection):
+                answer = connection.exec_driver_sql('SELECT 7').scalar()
+                proxy.cut()
+                return answer
+            self.assertEqual(7, driver._database.read(work, snapshot=snapshot))
+            self.assertIsNone(driver.ping())
+        self.assertEqual(0, driver._database.engine.pool.checkedout())
+
+    def test_an_error_of_the_work_is_told_though_the_connection_is_lost(self):
+        driver, proxy = self.behind_proxy()
+
+        def work(connection):
+            connection.exec_driver_sql('SELECT 7').scalar()
+            proxy.cut()
+            raise errors.ImageNotFound(image_id='x')
+        self.assertRaises(errors.ImageNotFound, driver._database.read, work, snapshot=True)
+
     def test_a_restarted_server_is_used_again_at_once(self):
         image, server = self.stored(), self.server()
         for stop in (server.stop, server.kill):
