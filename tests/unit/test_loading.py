@@ -196,7 +196,7 @@ class Broken(Store):
         self.assertIn('SystemExit: 3', [one.error for one in loading.installed(STORES)])
 
     def test_two_drivers_with_one_option_in_one_group_are_told(self):
-        other = MODULE.format(scheme='disk').replace("cfg.IntOpt('disk_room', min=1, default=5", "cfg.StrOpt('tape_room'")
+        other = MODULE.format(scheme='disk').replace("IntOpt('disk_room', min=1, default=5", "StrOpt('tape_room'")
         self.package('acme', f'[{STORES}]\ntape = acme_tape:Store\ndisk = acme_disk:Store\n',
                      acme_tape=MODULE.format(scheme='tape'), acme_disk=other)
         conf = self.conf('[DEFAULT]\nknown_stores = tape, disk\ndefault_store = tape\n')
