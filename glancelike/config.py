@@ -141,6 +141,7 @@ def warn_without_effect(conf: cfg.ConfigOpts) -> list[str]:
     warnings = []
     unused = {(group, option.dest) for group, options in loading.list_options() for option in options}
     stores = set(conf.enabled_backends) | {'glance_store', 'backend_defaults', loading.STAGING_STORE}
+    overridden = _overridden(conf)
     messaging = any(name not in ('', 'noop', 'log') for name in conf.oslo_messaging_notifications.driver)
     for path in _all_files(conf):
         for group, options in _sections(path).items():
@@ -151,6 +152,8 @@ def warn_without_effect(conf: cfg.ConfigOpts) -> list[str]:
                     continue
                 if name in reasons or '*' in reasons:
                     warnings.append(f'[{group}] {name} in {path} has no effect: {reasons.get(name) or reasons["*"]}.')
+                elif (group, name) in overridden:
+                    warnings.append(f'[{group}] {name} in {path} has no effect: {overridden[group, name]}.')
                 elif _known(conf, group, name) or (group not in stores and group.startswith(_LIBRARY_GROUPS)):
                     continue
                 elif (group, name) in unused:
@@ -162,6 +165,26 @@ def warn_without_effect(conf: cfg.ConfigOpts) -> list[str]:
     for warning in dict.fromkeys(warnings):
         LOG.warning('%s', warning)
     return list(dict.fromkeys(warnings))
+
+
+def _overridden(conf: cfg.ConfigOpts) -> Mapping[tuple[str, str], str]:
+    """(group, option) -> why another option's value makes this one meaningless."""
+    reasons = {}
+    if conf.enabled_backends:
+        for one in (('DEFAULT', 'known_stores'), ('DEFAULT', 'default_store'),
+                    ('glance_store', 'stores'), ('glance_store', 'default_store')):
+            reasons[one] = 'enabled_backends and default_backend say which stores there are'
+    else:
+        reasons['glance_store', 'default_backend'] = 'enabled_backends is not set'
+        if conf.glance_store.stores is not None:
+            reasons['DEFAULT', 'known_stores'] = '[glance_store] stores is set, too'
+        if conf.glance_store.default_store is not None:
+            reasons['DEFAULT', 'default_store'] = '[glance_store] default_store is set, too'
+    if conf.use_keystone_limits:
+        reasons['DEFAULT', 'user_storage_quota'] = 'use_keystone_limits is true'
+    if 'enforce_new_defaults' in conf.oslo_policy and not conf.oslo_policy.enforce_new_defaults:
+        reasons['oslo_policy', 'enforce_new_defaults'] = 'no policy rule here has an older default'
+    return reasons
 
 
 def _known(conf: cfg.ConfigOpts, group: str, name: str) -> bool:

@@ -47,7 +47,6 @@ REASONS: dict[str, dict[str, str]] = {
     'task': {'*': _TASKS},
     'taskflow_executor': {'*': _TASKS},
     'profiler': {'*': 'profiling headers are not supported'},
-    'oslo_policy': {'enforce_new_defaults': 'no policy rule here has an older default'},
     'oslo_reports': {'*': 'guru meditation reports are not supported'},
     'oslo_concurrency': {'*': 'nothing here takes locks of oslo.concurrency'},
     'oslo_messaging_rabbit_registry': {'*': _REGISTRY},

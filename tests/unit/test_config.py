@@ -3,6 +3,7 @@
 import os
 
 from glancelike import config, errors, loading
+from glancelike.policies.enforcer import Enforcer
 from tests import base
 
 
@@ -100,6 +101,26 @@ class ConfigTest(base.TestCase):
         self.assertIn('[DEFAULT] digest_algorithm', warnings[1])
         self.assertIn('[image_conversion] output_format', warnings[2])
         self.assertIn(named, warnings[0])
+
+    def test_an_option_that_another_one_overrides_is_warned_about(self):
+        for text, expected in (
+                ('[DEFAULT]\nenabled_backends = a:memory\nknown_stores = http\ndefault_store = http\n'
+                 '[glance_store]\nstores = http\ndefault_store = http\ndefault_backend = a\n',
+                 ['known_stores', 'default_store', 'stores', 'default_store']),
+                ('[DEFAULT]\nknown_stores = http\n[glance_store]\nstores = memory\ndefault_store = memory\n'
+                 'default_backend = a\n', ['known_stores', 'default_backend']),
+                ('[DEFAULT]\nuser_storage_quota = 1GB\nuse_keystone_limits = true\n', ['user_storage_quota']),
+                ('[DEFAULT]\nuser_storage_quota = 1GB\nknown_stores = memory\ndefault_store = memory\n', [])):
+            conf = config.load('glance-api', ['--config-file', self.write(self.tmp / 'named.conf', text)])
+            warnings = config.warn_without_effect(conf)
+            self.assertEqual(expected, [one.split()[1] for one in warnings], warnings)
+
+    def test_older_policy_defaults_are_asked_for_in_vain(self):
+        for value, expected in (('true', []), ('false', ['enforce_new_defaults'])):
+            named = self.write(self.tmp / 'named.conf', f'[oslo_policy]\nenforce_new_defaults = {value}\n')
+            conf = config.load('glance-api', ['--config-file', named])
+            Enforcer(conf)  # registers the options of oslo.policy
+            self.assertEqual(expected, [one.split()[1] for one in config.warn_without_effect(conf)])
 
     def test_a_file_beside_the_main_one_is_found(self):
         named = self.write(self.tmp / 'etc' / 'named.conf')
