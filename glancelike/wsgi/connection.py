@@ -68,18 +68,20 @@ class HttpConnection:
     :param wait_writable: ``(fd, seconds)``: waits until a socket takes more bytes and tells whether it does; others
         are served meanwhile. None seconds: waits for ever.
     :param make_poll: ``select.poll`` for native threads, given by who takes it out of the select module
+    :param patient: while the server ends, may an idle connection bring one more request?
     """
 
     def __init__(self, sock: Any, peer: Any, settings: HttpSettings, application: Callable[[], Any],
                  stopping: Callable[[], bool], threads: Any,
                  wait_writable: Callable[[int, float | None], bool] | None = None,
-                 make_poll: Any = None):
+                 make_poll: Any = None, patient: Callable[[], bool] = lambda: False):
         self._sock = sock
         self._peer = peer[0] if isinstance(peer, tuple) else 'local'
         self._peer_port = str(peer[1]) if isinstance(peer, tuple) else ''
         self._settings = settings
         self._application = application
         self.stopping = stopping
+        self.patient = patient
         self._threads = threads
         self._poll = make_poll or select.poll
         self._wait_writable = wait_writable or self._poll_writable
@@ -173,7 +175,7 @@ class HttpConnection:
         """The bytes of the next head, or None when the client has no more requests."""
         incoming, timeout = self._incoming, self._settings.timeout
         self.idle = not incoming.rest
-        if self.stopping() and self.idle and self.served:
+        if self.stopping() and self.idle and self.served and not self.patient():
             return None
         self._sock.settimeout(timeout)
         deadline = None

@@ -53,6 +53,7 @@ _native_time = eventlet.patcher.original('time')
 IDLE_SECONDS = 30        #: an idle native thread ends after that
 FEED_PIECES = 4          #: pieces of an upload that may wait for a store
 FRESH_SECONDS = 2.0      #: a stopping server waits that long for the first request of a connection
+PATIENT_SECONDS = 10.0  #: an old process of a reload waits that long for one more request of a connection
 ACCEPT_PAUSE_SECONDS = 0.1  #: after accept failed for want of descriptors or memory
 SPARE_FILES = 256        #: descriptors kept for files and back ends
 
@@ -562,7 +563,7 @@ class Server:
         self._connections: set[Any] = set()
         self._acceptor: Any = None
         self._listener: Any = None
-        self._stopping = False
+        self._stopping = self._patient = False
         self._changed = _Signal()
         self._max_connections = _raise_file_limit()
         self.configure(conf)
@@ -585,18 +586,23 @@ class Server:
         self._listener = listener
         self._acceptor = eventlet.spawn(self._accept_all, listener)
 
-    def stop(self, seconds: float) -> bool:
-        """Accept no more, let the requests in flight end for at most so many seconds; did they all?"""
-        self._stopping = True
+    def stop(self, seconds: float, *, patient: bool = False) -> bool:
+        """Accept no more, let the requests in flight end for at most so many seconds; did they all?
+
+        :param patient: another process goes on serving (a reload): a kept-alive connection may bring one more request,
+            whose answer closes it, before it is hung up; a client that is just sending one loses nothing
+        """
+        self._stopping, self._patient = True, patient
         self._stop_accepting()
         for one in list(self._connections):
-            if one.idle and one.served:
+            if one.idle and one.served and not patient:
                 one.hang_up()
         now = hubs.get_hub().clock
         end = now() + seconds
-        fresh_end = min(end, now() + FRESH_SECONDS)
+        fresh_end = min(end, now() + (PATIENT_SECONDS if patient else FRESH_SECONDS))
         while self._connections and now() < end:
             if now() >= fresh_end:
+                self._patient = False
                 for one in list(self._connections):
                     if one.idle:
                         one.hang_up()
@@ -632,7 +638,7 @@ class Server:
         from glancelike.wsgi.connection import HttpConnection
         settings = self._settings
         connection = HttpConnection(sock, peer, settings, self._current, lambda: self._stopping, self._threads,
-                                    _wait_writable, _native_select.poll)
+                                    _wait_writable, _native_select.poll, lambda: self._patient)
         self._connections.add(connection)
         try:
             if self._tls is not None:
@@ -732,7 +738,7 @@ class _Process:
 
     def run(self, listening: Any, ready: Callable[[], None] | None = None) -> int:
         """Build the application, serve, end when told to."""
-        from glancelike.wsgi import listener
+        from glancelike.wsgi import listener, workers
         server = Server(self._conf, self._build(self._conf), self._threads)
         self._watch_signals()
         server.accept_from(listening)
@@ -745,8 +751,8 @@ class _Process:
             if number == signal.SIGHUP:
                 self._reload(server)
                 continue
-            seconds = self._conf.graceful_shutdown_timeout if number == signal.SIGTERM else 0
-            if not server.stop(seconds):
+            seconds = 0 if number == signal.SIGINT else self._conf.graceful_shutdown_timeout
+            if not server.stop(seconds, patient=number == workers.RETIRE):
                 LOG.warning('requests in flight were cut off')
             _stop_duties(server.application)
             return 0
@@ -757,8 +763,10 @@ class _Process:
         return application
 
     def _watch_signals(self) -> None:
+        from glancelike.wsgi import workers
         in_master = self._load_conf is None
         signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(workers.RETIRE, self._on_signal if in_master else signal.SIG_IGN)
         # Ctrl-C goes to the whole group; the master passes it on in its own way.
         signal.signal(signal.SIGINT, signal.SIG_IGN if in_master else self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN if in_master else self._on_signal)

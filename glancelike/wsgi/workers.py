@@ -34,6 +34,8 @@ LOG = logging.getLogger(__name__)
 
 READY = b'ready'              #: what a worker says on its pipe; or why it cannot start
 REFUSED_EXIT = 78             #: exit code of a worker whose configuration cannot work (EX_CONFIG of sysexits.h)
+#: Tells a worker that others serve instead of it: it ends as after SIGTERM, but lets idle clients come once more.
+RETIRE = signal.SIGUSR2
 KILL_MARGIN_SECONDS = 5.0     #: after the time a stopping worker gives itself
 INTERRUPT_SECONDS = 1.0
 STEADY_SECONDS = 5.0          #: a worker that lived that long was no failed start
@@ -261,7 +263,7 @@ class Master:
                 self._next[1].close()
             self._dismiss(list(self._workers.values()), seconds)
 
-    def _dismiss(self, workers: list[_Worker], seconds: float | None) -> None:
+    def _dismiss(self, workers: list[_Worker], seconds: float | None, how: int = signal.SIGTERM) -> None:
         """:param seconds: until they are killed; None: as long as their configuration gives them"""
         for worker in workers:
             worker.stopping = True
@@ -269,7 +271,7 @@ class Master:
                 worker.kill_at = time.monotonic() + worker.conf.graceful_shutdown_timeout + KILL_MARGIN_SECONDS
             else:
                 worker.kill_at = time.monotonic() + seconds
-            os.kill(worker.pid, signal.SIGTERM)
+            os.kill(worker.pid, how)
 
     def _kill_all(self) -> None:
         for pid in self._workers:
@@ -310,7 +312,7 @@ class Master:
             self._listening.close()
         self._conf, self._listening, self._next = conf, listening, None
         self._pause, self._fork_at = FIRST_PAUSE_SECONDS, None
-        self._dismiss(old, None)
+        self._dismiss(old, None, RETIRE)
         LOG.info('the configuration was read again; %d new workers serve', len(coming))
         return True
 

@@ -48,7 +48,8 @@ _KEEPALIVE = {'keepalives_idle': '30', 'keepalives_interval': '10', 'keepalives_
 #: Serialization failure, deadlock, lock not available (PostgreSQL manual, appendix A).
 _POSTGRESQL_CONFLICTS = ('40001', '40P01', '55P03')
 #: What a server says to a user or a database that it does not know; the answer will not change by waiting.
-_REFUSALS = ('authentication failed', 'no pg_hba.conf entry', 'role "', '(1044,', '(1045,', '(1049,')
+_REFUSALS = ('authentication failed', 'no pg_hba.conf entry', 'role "', '(1044,', '(1045,', '(1049,',
+             'file is not a database')
 _DEADLOCK_WAIT_SECONDS = 0.02
 
 

@@ -99,6 +99,19 @@ class StopMixin:
         if self.WORKERS:
             process.wait_until(lambda: len(self.children()) == self.WORKERS, WAIT_SECONDS, 'the old workers to end')
 
+    def test_a_kept_alive_connection_is_not_dropped_when_the_configuration_is_read_again(self):
+        self.start(workers=self.WORKERS, greeting='old')
+        connection = self.connection()
+        connection.request('GET', '/greet')
+        self.assertThat(connection.getresponse().read(), Equals(b'old'))
+        kept = connection.sock
+        self.configure(greeting='new')
+        self.server.send_signal(signal.SIGHUP)
+        self.wait_log('the configuration was read again')
+        connection.request('GET', '/greet')
+        self.assertIs(kept, connection.sock)
+        self.assertIn(connection.getresponse().read(), (b'old', b'new'))
+
     def test_no_request_is_lost_while_the_configuration_is_read_again(self):
         self.start(workers=self.WORKERS, greeting='old')
         failures, counted, stop = [], [], threading.Event()

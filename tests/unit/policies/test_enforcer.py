@@ -47,8 +47,9 @@ class EnforcerCase(base.TestCase):
         return message
 
     def logged(self):
+        """Warnings and worse, as they come."""
         records = []
-        handler = logging.Handler()
+        handler = logging.Handler(logging.WARNING)
         handler.emit = lambda record: records.append(record.getMessage())
         logging.getLogger('glancelike.policies').addHandler(handler)
         self.addCleanup(logging.getLogger('glancelike.policies').removeHandler, handler)
