@@ -46,10 +46,9 @@ class EnforcerCase(base.TestCase):
         message = str(self.assertRaises(errors.ConfigurationError, self.enforcer, policy))
         return message
 
-    def logged(self):
-        """Warnings and worse, as they come."""
+    def logged(self, level=logging.NOTSET):
         records = []
-        handler = logging.Handler(logging.WARNING)
+        handler = logging.Handler(level)
         handler.emit = lambda record: records.append(record.getMessage())
         logging.getLogger('glancelike.policies').addHandler(handler)
         self.addCleanup(logging.getLogger('glancelike.policies').removeHandler, handler)
@@ -154,7 +153,7 @@ class MissingFileTest(EnforcerCase):
         self.assertIn('my-policy.yaml does not exist', '\n'.join(records))
 
     def test_the_default_policy_file_may_be_missing_without_a_warning(self):
-        records = self.logged()
+        records = self.logged(logging.WARNING)
         self.enforcer()
         self.assertEqual([], records)
 
