@@ -145,7 +145,7 @@ class GlanceApi(fixtures.Fixture):
                     # A worker told to stop while it is being started does not hear it; gunicorn kills it
                     # after this.
                     '--graceful-timeout', '10', *self._arguments, APPLICATION]
-        return [_uwsgi(), '--http-socket', f'127.0.0.1:{self.port}', '--module', APPLICATION, '--need-app',
+        return [uwsgi_program(), '--http-socket', f'127.0.0.1:{self.port}', '--module', APPLICATION, '--need-app',
                 '--master', '--die-on-term', '--enable-threads', '--processes', str(self._processes),
                 '--threads', '4', '--lazy-apps', '--virtualenv', sys.prefix,
                 '--socket-timeout', '300', *self._arguments]
@@ -182,7 +182,7 @@ def _no_control_socket() -> list[str]:
     return ['--no-control-socket'] if '--no-control-socket' in known else []
 
 
-def _uwsgi() -> Path:
+def uwsgi_program() -> Path:
     """Return the program, from beside our Python or else from its own environment (it is compiled there)."""
     beside = Path(sys.executable).with_name('uwsgi')
     return beside if beside.exists() else server_venv('uwsgi', ('uWSGI>=2.0.26',)) / 'bin' / 'uwsgi'

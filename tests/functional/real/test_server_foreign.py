@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 import urllib.request
-from pathlib import Path
 
 from testtools.matchers import Equals, HasLength, MatchesRegex
 
@@ -120,7 +119,7 @@ class UwsgiTest(ForeignMixin, ServerCase):
     KEEPS_CONNECTIONS = False  # and does not say so; the HTTP router of uWSGI, or a proxy, does better
 
     def command(self):
-        return [Path(sys.executable).with_name('uwsgi'), '--http-socket', f'127.0.0.1:{self.port}', '--module',
+        return [glance_api.uwsgi_program(), '--http-socket', f'127.0.0.1:{self.port}', '--module',
                 APPLICATION, '--need-app', '--master', '--die-on-term', '--enable-threads', '--processes', '2',
                 '--threads', '2', '--virtualenv', sys.prefix, '--socket-timeout', '300', *self.MORE]
 
