@@ -9,7 +9,15 @@ from typing import Any
 
 import fixtures
 
-from tests.servers.process import CannotRun, Process, drop_folder, free_port, make_folder
+from tests.servers.process import (
+    CannotRun,
+    Process,
+    drop_folder,
+    free_port,
+    make_folder,
+    port_is_free,
+    wait_until,
+)
 from tests.servers.venvs import CHECKOUT, server_venv
 
 BUNDLED, GUNICORN, UWSGI = 'bundled', 'gunicorn', 'uwsgi'
@@ -91,8 +99,13 @@ class GlanceApi(fixtures.Fixture):
         return self.process.terminate(seconds)
 
     def kill9(self) -> int:
-        """Kill every process of the node, as a power cut would; return the exit code."""
-        return self.process.kill9()
+        """Kill every process of the node, as a power cut would; return the exit code.
+
+        The last worker may die a little after the first process; until then it holds the port.
+        """
+        code = self.process.kill9()
+        wait_until(lambda: port_is_free(self.port), 30, f'port {self.port} to be free')
+        return code
 
     def restart(self) -> None:
         """Stop the node unless it is down already, and start it again on the same port and folder."""

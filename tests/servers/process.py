@@ -87,6 +87,18 @@ def port_answers(port: int) -> bool:
     return True
 
 
+def port_is_free(port: int) -> bool:
+    """Tell whether a server could listen on this port of 127.0.0.1 now."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(('127.0.0.1', port))
+            one.listen()
+        except OSError:
+            return False
+    return True
+
+
 class _Guard:
     """The program ``guard.py``, started with the first order."""
 
