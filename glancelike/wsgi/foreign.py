@@ -51,8 +51,14 @@ class ForeignServer:
         if uwsgi.worker_id():
             self.start()  # lazy-apps: this is the worker already
         elif uwsgi.masterpid():
-            import uwsgidecorators  # fails where there is no master, and so no fork
-            uwsgidecorators.postfork(self.start)
+            # Set by hand: the module uwsgidecorators is there only where uWSGI was installed beside us.
+            before = getattr(uwsgi, 'post_fork_hook', None)
+
+            def after_fork() -> None:
+                if before is not None:
+                    before()
+                self.start()
+            uwsgi.post_fork_hook = after_fork
 
     def __call__(self, environ: MutableMapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         self.start()
