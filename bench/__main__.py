@@ -1,107 +1,129 @@
-"""Measure the bundled server on this machine; print a table and write JSON. See README.rst."""
+"""Measure the service on this machine; print a table and write JSON. See README.rst."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
-import platform
 import shutil
-import statistics
 import sys
 import tempfile
-from importlib import metadata
+import time
 from pathlib import Path
-from typing import Any
 
-from bench import limits, work
+from bench import data, images, latency, lists, nodes, report
 from bench.api import Api
+from bench.databases import Databases
+from bench.samples import OURS, PEER, Samples
+from bench.server import IDENTITY, Server
+from bench.transfers import MIB, Content
 
-#: metric -> (unit, the limit that stands beside it)
-METRICS = {
-    'start': ('s', 'python'), 'memory_idle': ('MiB', None),
-    'create': ('requests/s', 'exchange'), 'create.cpu': ('ms/request', None),
-    'get': ('requests/s', 'exchange'), 'get.cpu': ('ms/request', None),
-    'list': ('requests/s', 'exchange'), 'list.cpu': ('ms/request', None),
-    'upload': ('MB/s', 'slower hash'), 'upload.cpu': ('s/GiB', 'md5+sha512.cpu'),
-    'download': ('MB/s', 'transfer'), 'download.cpu': ('s/GiB', None),
-}
-LIMITS = {'python': 's', 'exchange': 'requests/s', 'md5': 'MB/s', 'sha512': 'MB/s', 'slower hash': 'MB/s',
-          'md5+sha512.cpu': 's/GiB', 'transfer': 'MB/s'}
+SMALL_IMAGES = 1000
+QUICK = {'repeats': 1, 'seconds': 0.3, 'images': 1500, 'count': 40, 'mib': 8, 'slow': 10}
 
 
 def main() -> int:
     arguments = _parse()
     folder = Path(tempfile.mkdtemp(prefix='glancelike-bench-', dir=arguments.folder))
-    samples: dict[str, list[float]] = {name: [] for name in (*METRICS, *LIMITS)}
+    keep = Path(arguments.keep) if arguments.keep else folder
+    keep.mkdir(parents=True, exist_ok=True)
+    databases = Databases(arguments.database, keep, bool(arguments.keep))
+    samples = Samples(arguments.only)
     try:
-        _measure(arguments, folder, samples)
+        _measure(arguments, folder, databases, samples)
     finally:
+        databases.drop()
         shutil.rmtree(folder)
-    report = _report(arguments, samples)
-    print(_table(report))
+    found = report.make(samples, {name: value for name, value in vars(arguments).items()
+                                  if name not in ('json', 'folder', 'database', 'against_header')})
+    earlier = json.loads(Path(arguments.compare).read_text()) if arguments.compare else None
+    print(report.markdown(found) if arguments.markdown else report.table(found, earlier))
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(report, indent=2) + '\n')
+        Path(arguments.json).write_text(json.dumps(found, indent=2) + '\n')
     return 0
 
 
-def _measure(arguments: argparse.Namespace, folder: Path, samples: dict[str, list[float]]) -> None:
-    """Every round measures everything once, each beside its limit."""
-    data = folder / 'data'
-    expected = work.make_data(data, arguments.mib)
-    for number in range(arguments.repeats):
-        print(f'round {number + 1} of {arguments.repeats}', file=sys.stderr, flush=True)
-        for name, value in limits.of_data(data).items():
-            samples[name].append(value)
-        samples['python'].append(limits.python_start())
-        with Api(folder / f'api{number}', arguments.workers) as api:
-            samples['start'].append(api.start_seconds)
-            samples['memory_idle'].append(api.memory_mib())
-            samples['exchange'].append(limits.exchange(min(arguments.seconds, 1)))
-            ids = work.create(api, arguments.images, samples)
-            work.ask(api, 'get', [f'/v2/images/{one}' for one in ids[:100]], arguments.seconds, samples)
-            work.ask(api, 'list', ['/v2/images?limit=20'], arguments.seconds, samples)
-            work.transfer(api, ids[0], data, expected, samples)
+def _measure(given: argparse.Namespace, folder: Path, databases: Databases, samples: Samples) -> None:
+    """One after the other, each beside its limit; the two servers of a comparison in turn."""
+    _say('catalogue')
+    database = databases.url(SMALL_IMAGES, 'small')
+    content, repeats = Content(given.mib * MIB), given.repeats
+    _say('start')
+    nodes.starts(samples, folder, database, given.workers, repeats)
+    with Api(folder / 'api', database, given.workers, database_pid=given.database_pid) as api:
+        servers: dict[str, Server] = {OURS: api}
+        if given.against:
+            servers[PEER] = Server(given.against, [given.against_pid, *given.against_database_pid]
+                                   if given.against_pid else [], given.against_header or IDENTITY)
+        for who, server in servers.items():
+            nodes.memory(samples, who, server, 'idle')
+        _say('lists')
+        _lists(given, folder, databases, samples, api)
+        lists.measure_pair(samples, servers, SMALL_IMAGES if not given.quick else 100, given.seconds, repeats)
+        _say('images')
+        images.measure(samples, servers, given.count, given.clients, given.seconds, repeats)
+        _say('data')
+        data.measure(samples, servers, content, folder, repeats)
+        nodes.memory_of_uploads(samples, servers, content)
+        _say('latency')
+        latency.measure(samples, servers, given.slow, given.seconds, repeats)
+        for who, server in servers.items():
+            nodes.memory(samples, who, server, 'end')
+    _say('other nodes')
+    with tempfile.TemporaryDirectory(prefix='glancelike-bench-', dir=given.tmpfs) as store:
+        nodes.modern_hash(samples, folder, database, given.workers, content, Path(store), repeats)
+    nodes.foreign(samples, folder, database, given.workers, content, repeats)
+
+
+def _lists(given: argparse.Namespace, folder: Path, databases: Databases, samples: Samples, small: Api) -> None:
+    """On the small catalogue, and on a large one that has a node of its own."""
+    if not samples.want(*(f'{which}.{case}' for which in (lists.SMALL, lists.LARGE) for case in lists.CASES)):
+        return
+    counts = {lists.SMALL: SMALL_IMAGES, lists.LARGE: given.images}
+    with contextlib.ExitStack() as stack:
+        large = None
+        if given.images:
+            large = stack.enter_context(Api(folder / 'large', databases.url(given.images, 'large'), given.workers,
+                                            database_pid=given.database_pid))
+        lists.measure(samples, small, large, counts, given.seconds, given.repeats)
+        if large:
+            nodes.memory(samples, OURS, large, 'lists')
+
+
+def _say(what: str) -> None:
+    print(time.strftime('%H:%M:%S'), what, file=sys.stderr, flush=True)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='python -m bench', description=__doc__)
-    parser.add_argument('--repeats', type=int, default=3, help='rounds; medians are of these (3)')
-    parser.add_argument('--seconds', type=float, default=3, help='how long requests are sent in a sample (3)')
-    parser.add_argument('--images', type=int, default=1000, help='images in the lists that are measured (1000)')
-    parser.add_argument('--mib', type=int, default=256, help='MiB of the image that is uploaded (256)')
-    parser.add_argument('--workers', type=int, default=0, help='option workers of the server (0)')
-    parser.add_argument('--folder', help='where database and images are for the time being (the temporary folder)')
-    parser.add_argument('--json', metavar='FILE', help='write the report there')
-    return parser.parse_args()
-
-
-def _report(arguments: argparse.Namespace, samples: dict[str, list[float]]) -> dict[str, Any]:
-    def row(name: str, unit: str) -> dict[str, Any]:
-        return {'unit': unit, 'median': statistics.median(samples[name]), 'samples': samples[name]}
-
-    found, metrics = {name: row(name, unit) for name, unit in LIMITS.items()}, {}
-    for name, (unit, limit) in METRICS.items():
-        metrics[name] = {**row(name, unit), 'limit': limit}
-        if limit:
-            metrics[name]['ratio'] = metrics[name]['median'] / found[limit]['median']
-    return {
-        'machine': {'processors': len(os.sched_getaffinity(0)), 'platform': platform.platform(),
-                    'python': platform.python_version(), 'load': os.getloadavg()[0]},
-        'packages': {name: metadata.version(name) for name in ('glancelike', 'eventlet', 'SQLAlchemy', 'WebOb')},
-        'arguments': {name: value for name, value in vars(arguments).items() if name not in ('json', 'folder')},
-        'limits': found, 'metrics': metrics}
-
-
-def _table(report: dict[str, Any]) -> str:
-    lines = [f'{"":16}{"median":>10}  {"unit":11}{"min":>10}{"max":>10}  {"ratio":>6} to limit']
-    for group in ('limits', 'metrics'):
-        lines.append(f'--- {group}')
-        for name, row in report[group].items():
-            ratio = f'{row["ratio"]:6.3f} {row["limit"]}' if 'ratio' in row else ''
-            lines.append(f'{name:16}{row["median"]:10.2f}  {row["unit"]:11}{min(row["samples"]):10.2f}'
-                         f'{max(row["samples"]):10.2f}  {ratio}'.rstrip())
-    return '\n'.join(lines)
+    add = parser.add_argument
+    add('--only', action='append', default=[], metavar='PATTERN', help='metrics to measure (shell pattern; repeatable)')
+    add('--quick', action='store_true', help='everything once and small: does it run at all')
+    add('--repeats', type=int, default=3, help='samples of each metric; the figure is their median (3)')
+    add('--seconds', type=float, default=2, help='how long requests are sent in a sample (2)')
+    add('--clients', type=int, default=16, help='connections of create, get, patch, delete (16)')
+    add('--count', type=int, default=500, help='images made, changed and removed in a sample (500)')
+    add('--images', type=int, default=100_000, help='images of the large catalogue (100000); 0: none')
+    add('--mib', type=int, default=256, help='MiB of the image that is uploaded (256)')
+    add('--slow', type=int, default=200, help='clients that dribble (200)')
+    add('--workers', type=int, default=2, help='processes of the server (2)')
+    add('--database', default='sqlite', help='sqlite, or the URL of a database on a server on which more can be made')
+    add('--database-pid', type=int, help="the database server's first process, whose CPU is counted too")
+    add('--folder', help='where databases and images are for the time being (the temporary folder)')
+    add('--keep', metavar='FOLDER', help='leave the catalogues, SQLite files there, for the next run')
+    add('--tmpfs', default='/dev/shm', help='store of upload.sha256 (/dev/shm)')
+    add('--against', metavar='URL', help='another Image v2 server, asked the same in turn')
+    add('--against-pid', type=int, help='its first process')
+    add('--against-database-pid', type=int, action='append', default=[], help="its database's first process")
+    add('--against-header', action='append', metavar='"NAME: VALUE"',
+        help='headers of its callers instead of those of a trusted proxy; {project} and {roles} are filled in')
+    add('--json', metavar='FILE', help='write the report there')
+    add('--compare', metavar='FILE', help='an earlier report: print ratios to it')
+    add('--markdown', action='store_true', help='print rows for RESULTS.md instead of the table')
+    arguments = parser.parse_args()
+    if arguments.quick:
+        vars(arguments).update(QUICK)
+    return arguments
 
 
 if __name__ == '__main__':

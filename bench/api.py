@@ -1,19 +1,23 @@
-"""The real ``glance-api`` as a process, what it uses (from /proc), and a client of it."""
+"""This service as processes: a node of its own for the time of a ``with`` block."""
 
 from __future__ import annotations
 
-import http.client
+import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from bench.server import Server
+
 CHECKOUT = Path(__file__).resolve().parents[1]
-MIB = 2**20
-START_SECONDS = 60
+BUNDLED, UWSGI, GUNICORN = 'bundled', 'uwsgi', 'gunicorn'
+_START_SECONDS = 90
 _CONF = """\
 [DEFAULT]
 bind_host = 127.0.0.1
@@ -22,90 +26,95 @@ workers = {workers}
 db_auto_create = true
 known_stores = filesystem
 log_file = {folder}/glance.log
+{options}
 [database]
-connection = sqlite:///{folder}/glance.sqlite
+connection = {database}
 [glance_store]
-filesystem_store_datadir = {folder}/images
+filesystem_store_datadir = {store}
 [paste_deploy]
 config_file = {checkout}/etc/glance-api-paste.ini
+flavor = trusted-auth
 """
 
 
-class Client:
-    """One kept connection."""
+class Api(Server):
+    """A node with its configuration and log in *folder*.
 
-    def __init__(self, port: int):
-        self._connection = http.client.HTTPConnection('127.0.0.1', port, timeout=60, blocksize=MIB)
-        self.close = self._connection.close
-
-    def ask(self, method: str, path: str, body: object = None, media_type: str = 'application/json',
-            size: int | None = None) -> http.client.HTTPResponse:
-        """The answer, its body unread. :param size: of a body that is a file :raises RuntimeError: not 2xx"""
-        headers = {'Content-Type': media_type} if body is not None else {}
-        if size is not None:
-            headers['Content-Length'] = str(size)
-        self._connection.request(method, path, body, headers)
-        answer = self._connection.getresponse()
-        if answer.status // 100 != 2:
-            raise RuntimeError(f'{method} {path}: {answer.status} {answer.read()!r}')
-        return answer
-
-
-class Api:
-    """A node with SQLite and a filesystem store in *folder*, while the ``with`` block runs.
-
+    :param folder: made if it is not there
+    :param database: URL
+    :param workers: processes that serve, under any web server
+    :param web_server: BUNDLED, UWSGI or GUNICORN
+    :param store: folder of the images; in *folder* when not given
+    :param options: more of ``[DEFAULT]``
+    :param database_pid: the first process of the database server, whose CPU is counted too
     :ivar start_seconds: from exec to the first answer from the database
     """
 
-    def __init__(self, folder: Path, workers: int):
-        folder.mkdir()
+    def __init__(self, folder: Path, database: str, workers: int, *, web_server: str = BUNDLED,
+                 store: Path | None = None, options: Mapping[str, object] | None = None,
+                 database_pid: int | None = None):
         with socket.create_server(('127.0.0.1', 0)) as listener:
-            self.port = listener.getsockname()[1]
-        self._conf = folder / 'glance.conf'
-        self._conf.write_text(_CONF.format(port=self.port, workers=workers, folder=folder, checkout=CHECKOUT))
+            self._port = listener.getsockname()[1]
+        super().__init__(f'http://127.0.0.1:{self._port}')
+        self._folder, self._workers, self._web_server, self._database_pid = folder, workers, web_server, database_pid
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'glance-api.conf').write_text(_CONF.format(
+            port=self._port, workers=workers, folder=folder, database=database.replace('$', '$$'),
+            store=store or folder / 'images', checkout=CHECKOUT,
+            options='\n'.join(f'{name} = {value}' for name, value in (options or {}).items())))
 
     def __enter__(self) -> Api:
         began = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, '-m', 'glancelike.cmd.api', '--config-file', self._conf], cwd=CHECKOUT,
-            start_new_session=True)
+        with (self._folder / 'output').open('w') as output:
+            self._process = subprocess.Popen(
+                self._command(), cwd=CHECKOUT, start_new_session=True, stdout=output, stderr=output,
+                env={**os.environ, 'OS_GLANCE_CONFIG_DIR': str(self._folder), 'PYTHONPATH': str(CHECKOUT)})
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() - began > START_SECONDS:
+            if self._process.poll() is not None or time.monotonic() - began > _START_SECONDS:
                 self.__exit__()
-                raise RuntimeError('glance-api does not answer')
+                raise RuntimeError(f'the server does not answer: {(self._folder / "output").read_text()[-2000:]}')
             time.sleep(0.005)
         self.start_seconds = time.monotonic() - began
+        self.pids = [self._process.pid, *([self._database_pid] if self._database_pid else [])]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(15)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        return self._process.pid
 
     def _answers(self) -> bool:
-        client = Client(self.port)
         try:
-            return client.ask('GET', '/v2/images?limit=1').status == 200
-        except (OSError, http.client.HTTPException, RuntimeError):
+            self.ask('GET', '/v2/images?limit=1')
+        except (OSError, RuntimeError):
             return False
-        finally:
-            client.close()
+        return True
 
-    def cpu_seconds(self) -> float:
-        """User and system time of all its processes so far, ended children of them included."""
-        stats = [Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split() for pid in self._pids()]
-        return sum(int(ticks) for fields in stats for ticks in fields[11:15]) / os.sysconf('SC_CLK_TCK')
+    def _command(self) -> list[str]:
+        application, python = 'glancelike.wsgi_app:application', sys.executable
+        if self._web_server == UWSGI:
+            return [str(_uwsgi()), '--http-socket', f'127.0.0.1:{self._port}', '--module', application, '--need-app',
+                    '--master', '--die-on-term', '--enable-threads', '--processes', str(self._workers or 1),
+                    '--threads', '4', '--lazy-apps', '--virtualenv', sys.prefix, '--disable-logging']
+        if self._web_server == GUNICORN:
+            return [python, '-m', 'gunicorn', '-b', f'127.0.0.1:{self._port}', '-w', str(self._workers or 1),
+                    '--threads', '4', '-k', 'gthread', '--timeout', '300', application]
+        return [python, '-m', 'glancelike.cmd.api', '--config-file', str(self._folder / 'glance-api.conf')]
 
-    def memory_mib(self) -> float:
-        """PSS: pages that several processes share count once."""
-        lines = [line for pid in self._pids() for line in Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()]
-        return sum(int(line.split()[1]) for line in lines if line.startswith('Pss:')) / 1024
 
-    def _pids(self) -> list[int]:
-        """The first process and all that descend from it."""
-        found = [self._process.pid]
-        for pid in found:  # grows while it is walked
-            found += map(int, Path(f'/proc/{pid}/task/{pid}/children').read_text().split())
-        return found
+def web_servers() -> list[str]:
+    """Those that are installed besides our own."""
+    return [*([UWSGI] if _uwsgi() else []), *([GUNICORN] if importlib.util.find_spec('gunicorn') else [])]
+
+
+def _uwsgi() -> str | None:
+    """The program: that beside Python, or else any."""
+    return shutil.which('uwsgi', path=os.path.dirname(sys.executable)) or shutil.which('uwsgi')

@@ -1,83 +1,195 @@
-"""What the machine itself can do, measured in the same run with the same data."""
+"""What the machine itself can do: servers that do nothing but the work, asked by the client of the bench.
+
+Each is a ``Server`` with a process of its own, so rate and CPU are measured as those of the real one are.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
+import os
+import queue
+import re
+import select
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-MIB, MB = 2**20, 10**6
-REQUEST_BYTES, ANSWER_BYTES = 100, 1000  # about those of GET /v2/images/{id}
+from bench.child import Child
+from bench.server import Server
+from bench.transfers import MIB, Content
+
+_ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n' + b'x' * 1000
+_STORED = b'HTTP/1.1 204 No Content\r\n\r\n'
+AT_ONCE = 4  # clients that a loop can serve
+_DEPTH = 4  # buffers between the receiver and a thread that hashes
 
 
-def python_start() -> float:
-    """Seconds that an interpreter without work takes."""
+class Loop(Server):
+    """A loop over a listening socket in a process of its own, while the ``with`` block runs."""
+
+    def __init__(self, serve: Callable[..., None], *arguments: object):
+        self._listener = socket.create_server(('127.0.0.1', 0), backlog=64)
+        super().__init__('http://{}:{}'.format(*self._listener.getsockname()))
+        self._work = serve, self._listener, *arguments
+
+    def __enter__(self) -> Loop:
+        self._child = Child(*self._work)
+        self.pids = [self._child.pid]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.end()
+        self._listener.close()
+
+
+def python_seconds() -> float:
+    """An interpreter that starts and ends."""
     began = time.monotonic()
     subprocess.run([sys.executable, '-c', 'pass'], check=True)
     return time.monotonic() - began
 
 
-def of_data(data: Path) -> dict[str, float]:
-    """Hashing and moving of the file: MB/s; CPU of both hashes in s/GiB."""
-    content, found, cpu = memoryview(data.read_bytes()), {}, time.process_time()
-    for name in ('md5', 'sha512'):
-        began, digest = time.monotonic(), hashlib.new(name)
-        for start in range(0, len(content), MIB):
-            digest.update(content[start:start + MIB])
-        found[name] = len(content) / MB / (time.monotonic() - began)
-    found['slower hash'] = min(found.values())
-    found['md5+sha512.cpu'] = (time.process_time() - cpu) * 2**30 / len(content)
-    found['transfer'] = _between_processes(_send_file, data, _receive, len(content)) / MB
-    return found
+def hashing(content: Content, algorithm: str) -> tuple[float, float]:
+    """One thread hashes the content: bytes/s, CPU seconds."""
+    digest, began, cpu = hashlib.new(algorithm), time.perf_counter(), time.thread_time()
+    for piece in content.pieces():
+        digest.update(piece)
+    return content.size / (time.perf_counter() - began), time.thread_time() - cpu
 
 
-def exchange(seconds: float) -> float:
-    """Exchanges a second with a server that reads a request, sends an answer, and does nothing else."""
-    return _between_processes(_answer, None, _request, seconds)
+def writing(content: Content, path: Path) -> float:
+    """The content written to a new file and synced: bytes/s."""
+    began = time.perf_counter()
+    with path.open('wb', buffering=0) as file:
+        for piece in content.pieces():
+            file.write(piece)
+        os.fsync(file.fileno())
+    seconds = time.perf_counter() - began
+    path.unlink()
+    return content.size / seconds
 
 
-def _between_processes(serve: Callable[..., None], served: object, use: Callable[..., float], used: object) -> float:
-    """What *use* returns of one connection to a process that runs *serve*."""
-    with socket.create_server(('127.0.0.1', 0)) as listener:
-        process = multiprocessing.Process(target=serve, args=(listener, served))
-        process.start()
-        with socket.create_connection(listener.getsockname()) as client:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            rate = use(client, used)
-        process.join()
-    return rate
+def exchange() -> Loop:
+    """Answers 1,000 bytes to whatever comes, without reading it: what GET of an image cannot be faster than."""
+    return Loop(_exchange)
 
 
-def _send_file(listener: socket.socket, data: Path) -> None:
-    connection, _ = listener.accept()
-    with connection, data.open('rb') as source:
-        connection.sendfile(source)
+def take(folder: Path, algorithms: Sequence[str], threads: bool) -> Loop:
+    """Receives a body, hashes it, writes it.
+
+    :param threads: hash in threads beside; otherwise in the thread that receives
+    """
+    return Loop(_at_once, _take, folder, algorithms, threads)
 
 
-def _receive(client: socket.socket, size: int) -> float:
-    began, left, buffer = time.monotonic(), size, bytearray(MIB)
-    while left:
-        left -= client.recv_into(buffer)
-    return size / (time.monotonic() - began)
+def give_sendfile(path: Path) -> Loop:
+    """Sends the file (or the range asked for) with sendfile."""
+    return Loop(_at_once, _give, path, False)
 
 
-def _answer(listener: socket.socket, _: None) -> None:
-    connection, _ = listener.accept()
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with connection:
-        while connection.recv(REQUEST_BYTES, socket.MSG_WAITALL):
-            connection.sendall(b'x' * ANSWER_BYTES)
+def give_pieces(path: Path) -> Loop:
+    """Reads the file into a buffer of 1 MiB and sends that."""
+    return Loop(_at_once, _give, path, True)
 
 
-def _request(client: socket.socket, seconds: float) -> float:
-    count, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end:
-        client.sendall(b'x' * REQUEST_BYTES)
-        client.recv(ANSWER_BYTES, socket.MSG_WAITALL)
-        count += 1
-    return count / seconds
+def _exchange(listener: socket.socket) -> None:
+    listener.setblocking(False)
+    poll, clients = select.epoll(), {}
+    poll.register(listener, select.EPOLLIN)
+    while True:
+        for number, _ in poll.poll():
+            if number == listener.fileno():
+                client, _ = listener.accept()
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                clients[client.fileno()] = client
+                poll.register(client, select.EPOLLIN)
+            elif clients[number].recv(65536):
+                clients[number].sendall(_ANSWER)
+            else:
+                clients.pop(number).close()
+
+
+def _at_once(listener: socket.socket, serve: Callable[..., None], *arguments: object) -> None:
+    """Some processes, each of which serves one connection after the other: as many processors serve many clients
+    best, and the clock of a process that lives is finer than that of one that has ended."""
+    for _ in range(AT_ONCE - 1):
+        if os.fork() == 0:
+            break
+    while True:
+        client, _ = listener.accept()
+        with client:
+            serve(client, *arguments)
+
+
+def _read_head(client: socket.socket) -> tuple[bytes, bytes]:
+    data = b''
+    while b'\r\n\r\n' not in data:
+        data += client.recv(65536)
+    head, _, rest = data.partition(b'\r\n\r\n')
+    return head, rest
+
+
+def _take(client: socket.socket, folder: Path, algorithms: Sequence[str], threads: bool) -> None:
+    head, rest = _read_head(client)
+    left = int(re.search(rb'Content-Length: ([0-9]+)', head)[1])
+    digests = [_Beside(name) if threads else hashlib.new(name) for name in algorithms]
+    ring = [memoryview(bytearray(MIB)) for _ in range(_DEPTH + 2)]
+    path, number, filled = folder / f'take-{os.getpid()}', 0, len(rest)
+    ring[0][:filled] = rest
+    with path.open('wb', buffering=0) as file:
+        while left:
+            buffer = ring[number % len(ring)]
+            wanted = min(left, MIB)
+            while filled < wanted:
+                filled += client.recv_into(buffer[filled:wanted])
+            for digest in digests:
+                digest.update(buffer[:wanted])
+            file.write(buffer[:wanted])
+            left, filled, number = left - wanted, 0, number + 1
+        for digest in digests:
+            digest.hexdigest()
+        os.fsync(file.fileno())
+    client.sendall(_STORED)
+    path.unlink()
+
+
+class _Beside:
+    """A hash in a thread of its own."""
+
+    def __init__(self, algorithm: str):
+        self._pieces: queue.Queue = queue.Queue(_DEPTH)
+        self._digest = hashlib.new(algorithm)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        self.update = self._pieces.put
+
+    def hexdigest(self) -> str:
+        self._pieces.put(None)
+        self._thread.join()
+        return self._digest.hexdigest()
+
+    def _run(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._digest.update(piece)
+
+
+def _give(client: socket.socket, path: Path, pieces: bool) -> None:
+    head, _ = _read_head(client)
+    with path.open('rb', buffering=0) as file:
+        at, end = 0, os.fstat(file.fileno()).st_size
+        if asked := re.search(rb'Range: bytes=([0-9]+)-([0-9]+)', head):
+            at, end = int(asked[1]), int(asked[2]) + 1
+        client.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n' % (end - at))
+        if pieces:
+            file.seek(at)
+            buffer = memoryview(bytearray(MIB))
+            while at < end:
+                count = file.readinto(buffer[:end - at])
+                client.sendall(buffer[:count])
+                at += count
+        while at < end:
+            at += os.sendfile(client.fileno(), file.fileno(), at, end - at)
