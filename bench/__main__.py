@@ -8,7 +8,6 @@ import json
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from bench import data, images, latency, lists, nodes, report
@@ -19,7 +18,7 @@ from bench.server import IDENTITY, Server
 from bench.transfers import MIB, Content
 
 SMALL_IMAGES = 1000
-QUICK = {'repeats': 1, 'seconds': 0.3, 'images': 1500, 'count': 40, 'mib': 8, 'slow': 10}
+QUICK = {'repeats': 1, 'seconds': 0.3, 'images': 1500, 'count': 40, 'listed': 100, 'mib': 8, 'slow': 10}
 
 
 def main() -> int:
@@ -40,16 +39,15 @@ def main() -> int:
     print(report.markdown(found) if arguments.markdown else report.table(found, earlier))
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(found, indent=2) + '\n')
-    return 0
+    return 1 if samples.faults else 0
 
 
 def _measure(given: argparse.Namespace, folder: Path, databases: Databases, samples: Samples) -> None:
     """One after the other, each beside its limit; the two servers of a comparison in turn."""
-    _say('catalogue')
     database = databases.url(SMALL_IMAGES, 'small')
     content, repeats = Content(given.mib * MIB), given.repeats
-    _say('start')
-    nodes.starts(samples, folder, database, given.workers, repeats)
+    with samples.stage('start'):
+        nodes.starts(samples, folder, database, given.workers, repeats)
     with Api(folder / 'api', database, given.workers, database_pid=given.database_pid) as api:
         servers: dict[str, Server] = {OURS: api}
         if given.against:
@@ -57,22 +55,22 @@ def _measure(given: argparse.Namespace, folder: Path, databases: Databases, samp
                                    if given.against_pid else [], given.against_header or IDENTITY)
         for who, server in servers.items():
             nodes.memory(samples, who, server, 'idle')
-        _say('lists')
-        _lists(given, folder, databases, samples, api)
-        lists.measure_pair(samples, servers, SMALL_IMAGES if not given.quick else 100, given.seconds, repeats)
-        _say('images')
-        images.measure(samples, servers, given.count, given.clients, given.seconds, repeats)
-        _say('data')
-        data.measure(samples, servers, content, folder, repeats)
-        nodes.memory_of_uploads(samples, servers, content)
-        _say('latency')
-        latency.measure(samples, servers, given.slow, given.seconds, repeats)
+        with samples.stage('lists'):
+            _lists(given, folder, databases, samples, api)
+            lists.measure_pair(samples, servers, given.listed, given.seconds, repeats)
+        with samples.stage('images'):
+            images.measure(samples, servers, given.count, given.clients, given.seconds, repeats)
+        with samples.stage('data'):
+            data.measure(samples, servers, content, folder, repeats)
+            nodes.memory_of_uploads(samples, servers, content)
+        with samples.stage('latency'):
+            latency.measure(samples, servers, given.slow, given.seconds, repeats)
         for who, server in servers.items():
             nodes.memory(samples, who, server, 'end')
-    _say('other nodes')
-    with tempfile.TemporaryDirectory(prefix='glancelike-bench-', dir=given.tmpfs) as store:
+    with samples.stage('sha256'), tempfile.TemporaryDirectory(prefix='glancelike-bench-', dir=given.tmpfs) as store:
         nodes.modern_hash(samples, folder, database, given.workers, content, Path(store), repeats)
-    nodes.foreign(samples, folder, database, given.workers, content, repeats)
+    with samples.stage('other web servers'):
+        nodes.foreign(samples, folder, database, given.workers, content, repeats)
 
 
 def _lists(given: argparse.Namespace, folder: Path, databases: Databases, samples: Samples, small: Api) -> None:
@@ -90,10 +88,6 @@ def _lists(given: argparse.Namespace, folder: Path, databases: Databases, sample
             nodes.memory(samples, OURS, large, 'lists')
 
 
-def _say(what: str) -> None:
-    print(time.strftime('%H:%M:%S'), what, file=sys.stderr, flush=True)
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='python -m bench', description=__doc__)
     add = parser.add_argument
@@ -104,6 +98,7 @@ def _parse() -> argparse.Namespace:
     add('--clients', type=int, default=16, help='connections of create, get, patch, delete (16)')
     add('--count', type=int, default=500, help='images made, changed and removed in a sample (500)')
     add('--images', type=int, default=100_000, help='images of the large catalogue (100000); 0: none')
+    add('--listed', type=int, default=SMALL_IMAGES, help='images that a project makes for list20 and list100 (1000)')
     add('--mib', type=int, default=256, help='MiB of the image that is uploaded (256)')
     add('--slow', type=int, default=200, help='clients that dribble (200)')
     add('--workers', type=int, default=2, help='processes of the server (2)')

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import statistics
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,7 +24,7 @@ class Samples:
     :param only: shell patterns of the metrics that are wanted; none means all
     :ivar values: who -> metric -> values
     :ivar notes: who -> metric -> 'errors' or 'busy' -> how many of the values it spoils
-    :ivar faults: who and metric -> one wrong answer
+    :ivar faults: who and metric, or a stage -> one wrong answer, or why it ended
     """
 
     def __init__(self, only: Iterable[str] = ()):
@@ -41,6 +44,15 @@ class Samples:
         notes = self.notes[who].setdefault(name, {'errors': 0, 'busy': 0})
         notes['errors'] += errors
         notes['busy'] += busy
+
+    @contextlib.contextmanager
+    def stage(self, what: str) -> Iterator[None]:
+        """Say that *what* begins; when it cannot go on, note why and let the rest be measured."""
+        print(time.strftime('%H:%M:%S'), what, file=sys.stderr, flush=True)
+        try:
+            yield
+        except (RuntimeError, OSError) as error:
+            self.faults[what] = str(error) or repr(error)
 
     def median(self, who: str, name: str) -> float | None:
         found = self.values[who].get(name)
