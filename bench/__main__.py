@@ -59,7 +59,7 @@ def _measure(given: argparse.Namespace, folder: Path, databases: Databases, samp
             _lists(given, folder, databases, samples, api)
             lists.measure_pair(samples, servers, given.listed, given.seconds, repeats)
         with samples.stage('images'):
-            images.measure(samples, servers, given.count, given.clients, given.seconds, repeats)
+            images.measure(samples, servers, given.count, given.clients, given.writers, given.seconds, repeats)
         with samples.stage('data'):
             data.measure(samples, servers, content, folder, repeats)
             nodes.memory_of_uploads(samples, servers, content)
@@ -67,6 +67,8 @@ def _measure(given: argparse.Namespace, folder: Path, databases: Databases, samp
             latency.measure(samples, servers, given.slow, given.seconds, repeats)
         for who, server in servers.items():
             nodes.memory(samples, who, server, 'end')
+        if given.against:
+            images.clear(servers[PEER])  # what a failure has left there
     with samples.stage('sha256'), tempfile.TemporaryDirectory(prefix='glancelike-bench-', dir=given.tmpfs) as store:
         nodes.modern_hash(samples, folder, database, given.workers, content, Path(store), repeats)
     with samples.stage('other web servers'):
@@ -95,7 +97,8 @@ def _parse() -> argparse.Namespace:
     add('--quick', action='store_true', help='everything once and small: does it run at all')
     add('--repeats', type=int, default=3, help='samples of each metric; the figure is their median (3)')
     add('--seconds', type=float, default=2, help='how long requests are sent in a sample (2)')
-    add('--clients', type=int, default=16, help='connections of create, get, patch, delete (16)')
+    add('--clients', type=int, default=16, help='connections of get (16)')
+    add('--writers', type=int, default=1, help='connections of create, patch, delete (1)')
     add('--count', type=int, default=500, help='images made, changed and removed in a sample (500)')
     add('--images', type=int, default=100_000, help='images of the large catalogue (100000); 0: none')
     add('--listed', type=int, default=SMALL_IMAGES, help='images that a project makes for list20 and list100 (1000)')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -30,9 +31,22 @@ def remove(server: Server, ids: list[str]) -> None:
         server.ask('DELETE', f'/v2/images/{image_id}')
 
 
-def measure(samples: Samples, servers: dict[str, Server], count: int, clients: int, seconds: float,
-            repeats: int) -> None:
-    """``create``, ``get``, ``patch`` and ``delete``; *count* images in each sample, GET for *seconds*."""
+def clear(server: Server) -> None:
+    """Remove all images of the bench's project, as far as the server does it."""
+    before = None
+    while (left := server.ask('GET', '/v2/images?limit=500&visibility=private')['images']) and left != before:
+        before = left
+        for one in left:
+            with contextlib.suppress(RuntimeError):
+                remove(server, [one['id']])
+
+
+def measure(samples: Samples, servers: dict[str, Server], count: int, clients: int, writers: int,
+            seconds: float, repeats: int) -> None:
+    """``create``, ``get``, ``patch`` and ``delete``; *count* images in each sample, GET for *seconds*.
+
+    :param writers: clients of all but GET; SQLite has one writer at a time, and some servers then answer 500
+    """
     if not samples.want('create', 'get', 'patch', 'delete'):
         return
     with limits.exchange() as loop:
@@ -40,12 +54,13 @@ def measure(samples: Samples, servers: dict[str, Server], count: int, clients: i
             request = loop.request('GET', '/v2/images/x')
             samples.requests(LIMIT, loop, 'exchange', itertools.repeat(request), clients=clients, seconds=seconds)
     for who, server in in_turn(servers, repeats):
-        _measure(samples, who, server, count, clients, seconds)
+        _measure(samples, who, server, count, clients, writers, seconds)
 
 
-def _measure(samples: Samples, who: str, server: Server, count: int, clients: int, seconds: float) -> None:
+def _measure(samples: Samples, who: str, server: Server, count: int, clients: int, writers: int,
+             seconds: float) -> None:
     requests = (server.request('POST', '/v2/images', document(number)) for number in range(count))
-    made = samples.requests(who, server, 'create', requests, clients=clients, keep=True,
+    made = samples.requests(who, server, 'create', requests, clients=writers, keep=True,
                             check=lambda status, body: status == 201 and b'"queued"' in body)
     ids = [json.loads(body)['id'] for body in made.bodies if body.startswith(b'{')]
     if samples.want('get'):
@@ -54,10 +69,10 @@ def _measure(samples: Samples, who: str, server: Server, count: int, clients: in
     if samples.want('patch'):
         change = [{'op': 'replace', 'path': '/name', 'value': 'changed'}, {'op': 'add', 'path': '/more', 'value': 'x'}]
         samples.requests(who, server, 'patch', (
-            server.request('PATCH', f'/v2/images/{one}', change, media_type=_PATCH) for one in ids), clients=clients,
+            server.request('PATCH', f'/v2/images/{one}', change, media_type=_PATCH) for one in ids), clients=writers,
             check=lambda status, body: status == 200 and b'"changed"' in body)
     samples.requests(who, server, 'delete', (server.request('DELETE', f'/v2/images/{one}') for one in ids),
-                     clients=clients, check=lambda status, body: status == 204)
+                     clients=writers, check=lambda status, body: status == 204)
 
 
 def _each(server: Server, method: str, ids: list[str]) -> Iterator[bytes]:

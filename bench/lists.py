@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import itertools
 import json
 from urllib.parse import urlencode
@@ -79,17 +78,11 @@ def measure_pair(samples: Samples, servers: dict[str, Server], count: int, secon
     """``list20`` and ``list100`` of *count* images that one project made through the API, on each server in turn."""
     if not samples.want('list20', 'list100'):
         return
-    made = {who: _create(server, count) for who, server in servers.items()}
+    made = {who: images.create(server, count) for who, server in servers.items()}
     for limit, (who, server) in itertools.product((20, 100), in_turn(servers, repeats)):
         _sample(samples, who, server, f'list{limit}', f'/v2/images?limit={limit}&visibility=private', None, seconds)
     for who, server in servers.items():
         images.remove(server, made[who])
-
-
-def _create(server: Server, count: int) -> list[str]:
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        return [one['id'] for one in pool.map(
-            lambda number: server.ask('POST', '/v2/images', images.document(number)), range(count))]
 
 
 def _sample(samples: Samples, who: str, server: Server, name: str, path: str, project: str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from bench import load, processes
 
 ADMIN = 'admin'
-PROJECT = '5e6a1c0d9b3f4e7a8c2d1b0f9e8d7c6b'  # nobody else has images in it
+PROJECT = uuid.uuid4().hex  # nobody has images in it: what one run leaves on a server does not disturb the next
 IDENTITY = ('X-Identity-Status: Confirmed', 'X-User-Id: bench', 'X-Project-Id: {project}', 'X-Roles: {roles}')
 
 
