@@ -64,7 +64,7 @@ def _measure(given: argparse.Namespace, folder: Path, databases: Databases, samp
             data.measure(samples, servers, content, folder, repeats)
             nodes.memory_of_uploads(samples, servers, content)
         with samples.stage('latency'):
-            latency.measure(samples, servers, given.slow, given.seconds, repeats)
+            latency.measure(samples, servers, given.slow, 3 * given.seconds, repeats)  # enough for a p99
         for who, server in servers.items():
             nodes.memory(samples, who, server, 'end')
         if given.against:

@@ -50,9 +50,10 @@ def measure(samples: Samples, servers: dict[str, Server], count: int, clients: i
     if not samples.want('create', 'get', 'patch', 'delete'):
         return
     with limits.exchange() as loop:
-        for _ in range(repeats):
-            request = loop.request('GET', '/v2/images/x')
-            samples.requests(LIMIT, loop, 'exchange', itertools.repeat(request), clients=clients, seconds=seconds)
+        request = loop.request('GET', '/v2/images/x')
+        loads = ('exchange', clients), ('exchange1', writers)
+        for (name, connections), _ in itertools.product(loads, range(repeats)):
+            samples.requests(LIMIT, loop, name, itertools.repeat(request), clients=connections, seconds=seconds)
     for who, server in in_turn(servers, repeats):
         _measure(samples, who, server, count, clients, writers, seconds)
 
