@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ QUICK = {'repeats': 1, 'seconds': 0.3, 'images': 1500, 'count': 40, 'listed': 10
 
 def main() -> int:
     arguments = _parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with us
     folder = Path(tempfile.mkdtemp(prefix='glancelike-bench-', dir=arguments.folder))
     keep = Path(arguments.keep) if arguments.keep else folder
     keep.mkdir(parents=True, exist_ok=True)

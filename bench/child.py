@@ -52,6 +52,7 @@ def event() -> Any:
 
 
 def _run(writer: Any, function: Callable[..., Any], arguments: tuple) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         outcome = True, function(*arguments)
     except Exception:
