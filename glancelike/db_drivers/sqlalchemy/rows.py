@@ -90,7 +90,8 @@ _DELETE_PROPERTIES = sa.delete(image_properties).where(
 _DELETE_TAGS = sa.delete(image_tags).where(
     _one(image_tags.c.image_id), image_tags.c.value.in_(sa.bindparam('tags', expanding=True)))
 _SET_PROPERTY = sa.update(image_properties).where(
-    image_properties.c.image_id == sa.bindparam('of_image', type_=sa.String()), image_properties.c.name == sa.bindparam('which', type_=sa.String())).values(
+    image_properties.c.image_id == sa.bindparam('of_image', type_=sa.String()),
+    image_properties.c.name == sa.bindparam('which', type_=sa.String())).values(
     value=sa.bindparam('new_value'), updated_at=sa.bindparam('new_updated_at'))
 
 
