@@ -4,10 +4,16 @@ SQLite is a C library: while it waits for a lock or a disk, the native thread th
 handed to native threads, and the green thread goes on when they are done. The rows of a statement come along with
 its execution, so that a query costs one hop, not two; a transaction that changed nothing ends without one.
 
-A hop costs about 40 us of CPU, a point query 8 us (2 shared cores, Python 3.11). Therefore short reads are done in
-the hub's thread. That is safe in WAL mode, where a reader waits for no writer, and because SQLite is asked to stop
-after INLINE_SECONDS: a query that takes longer (a substring search) is broken off and done again on a native thread.
-Reads in other journal modes, and everything that writes, always hop.
+A hop costs 80 to 160 us of CPU, a point query or the change of a row 8 us (2 shared cores, Python 3.11). So what waits
+for nobody is done in the hub's thread. In WAL mode, where a reader waits for no writer, and a writer for the disk only
+when it commits, that is:
+
+* a read, unless it takes long: SQLite is asked to stop after INLINE_SECONDS, and a query that was broken off (a
+  substring search) is done again on a native thread;
+* BEGIN IMMEDIATE, when the lock is free at once; else the wait is a native thread's;
+* changes of rows under that lock, sub-queries excepted.
+
+What is left for a write is one hop, the commit. In other journal modes every statement hops.
 """
 
 from __future__ import annotations
@@ -22,6 +28,8 @@ from typing import Any
 PREFETCH_ROWS = 1000     #: rows that come with a statement; more are fetched as many at a time
 INLINE_SECONDS = 0.002   #: after which a read in the hub's thread is broken off
 CHECK_STEPS = 2000       #: instructions of SQLite's machine between two looks at the clock, some 50 us
+
+_CHANGES = ('INSERT', 'UPDATE', 'DELETE')
 
 
 def connect_function(run: Callable[..., Any], connect: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,24 +67,27 @@ class _Cursor(sqlite3.Cursor):
 
     def execute(self, statement: str, parameters: Any = ()) -> _Cursor:
         connection = self.connection
-        if statement.startswith(('SELECT', 'select')) and connection.reads_inline():
-            connection.stop_at = monotonic() + INLINE_SECONDS
-            try:
+        if connection.begins_inline(statement):
+            self._rows, self._more = collections.deque(), False
+            return self
+        try:
+            if connection.runs_inline(statement):
                 self._rows, self._more = self._execute(statement, parameters)
                 return self
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                    raise
-            finally:
-                connection.stop_at = math.inf
-        elif 'journal_mode' in statement:
-            connection.forget_mode()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+        finally:
+            connection.stop_at = math.inf
         self._rows, self._more = self._run(self._execute, statement, parameters)
         return self
 
     def executemany(self, statement: str, parameters: Any) -> _Cursor:
         self._rows, self._more = collections.deque(), False
-        self._run(super().executemany, statement, list(parameters))
+        if self.connection.runs_inline(statement):
+            super().executemany(statement, parameters)
+        else:
+            self._run(super().executemany, statement, list(parameters))
         return self
 
     def executescript(self, script: str) -> _Cursor:
@@ -134,24 +145,55 @@ class _Connection(sqlite3.Connection):
     _run: Callable[..., Any]
     _cursor_class: type[_Cursor]
 
-    def __init__(self, *args: Any, **options: Any):
-        super().__init__(*args, **options)
+    def __init__(self, *args: Any, timeout: float = 5.0, **options: Any):
+        super().__init__(*args, timeout=timeout, **options)
+        self._busy_ms = round(timeout * 1000)
         self._changes = self.total_changes
         self._is_wal: bool | None = None
+        self._is_writer = False  # the lock of the only writer was taken by the transaction under way
         self.stop_at = math.inf  # of the clock monotonic(); what runs then is broken off
         self.set_progress_handler(lambda: monotonic() > self.stop_at, CHECK_STEPS)
 
-    def reads_inline(self) -> bool:
-        """Can a read wait for nobody?"""
+    def begins_inline(self, statement: str) -> bool:
+        """Was this a BEGIN, and has it begun the transaction?"""
+        if not statement.startswith('BEGIN'):
+            return False
+        self._is_writer = False
+        if statement != 'BEGIN IMMEDIATE' or not self._in_wal():
+            return False
+        statements = sqlite3.Cursor(self)
+        statements.execute('PRAGMA busy_timeout = 0')
+        try:
+            statements.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        finally:
+            statements.execute(f'PRAGMA busy_timeout = {self._busy_ms}')
+        self._is_writer = True
+        return True
+
+    def runs_inline(self, statement: str) -> bool:
+        """May the statement run on this thread? A read is given its time from now on."""
+        verb = statement[:6].upper()
+        if verb == 'SELECT' and self._in_wal():
+            self.stop_at = monotonic() + INLINE_SECONDS
+            return True
+        if verb in _CHANGES:
+            # Never broken off: that would undo the whole transaction.
+            return self._is_writer and self.in_transaction and 'SELECT' not in statement
+        self._is_writer = False
+        if 'journal_mode' in statement:
+            self._is_wal = None
+        return False
+
+    def _in_wal(self) -> bool:
         if self._is_wal is None:
             # The first statement of a connection also reads the schema, which may mean the disk.
             mode, = self._run(lambda: sqlite3.Cursor(self).execute('PRAGMA journal_mode').fetchone())
             self._is_wal = mode == 'wal'
         return self._is_wal
-
-    def forget_mode(self) -> None:
-        """The journal mode is about to change."""
-        self._is_wal = None
 
     def cursor(self, factory: Any = None) -> sqlite3.Cursor:
         return super().cursor(factory or self._cursor_class)
@@ -178,6 +220,7 @@ class _Connection(sqlite3.Connection):
         else:
             call()
         self._changes = self.total_changes
+        self._is_writer = False
 
     def close(self) -> None:
         self._run(super().close)  # the last one to close checkpoints the WAL

@@ -18,7 +18,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -220,6 +220,18 @@ class Database:
                 waits = waits or _Waits(self._options)
                 if not retry or not waits.before_retry(error):
                     raise _given_up(error) from error
+
+    def rows(self, select: sa.SelectBase, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """All rows of one statement that a module keeps; for few rows, and often.
+
+        :raises DatabaseUnavailable: as ``read``
+        """
+        if self.kind == 'sqlite':
+            try:
+                return sqlite.rows(self.engine, select, parameters)
+            except sqlite.FAILURES as error:
+                LOG.debug('A read failed; the long way follows, which knows what to do: %s', _cause(error))
+        return self.read(lambda connection: connection.execute(select, parameters).all())
 
     def write(self, work: Callable[[sa.Connection], T],
               settled: Callable[[sa.Connection, T], bool] | None = None) -> T:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +14,8 @@ from glancelike.db_drivers.sqlalchemy.engine import Database
 from glancelike.db_drivers.sqlalchemy.tables import (
     CHILDREN,
     image_locations,
+    image_properties,
+    image_tags,
     images,
 )
 from glancelike.plugin import Image, ImageChanges, Location, RequestContext, errors
@@ -22,6 +23,7 @@ from glancelike.plugin import Image, ImageChanges, Location, RequestContext, err
 _ROW_FIELDS = ('id', 'status', 'visibility', 'name', 'owner', 'protected', 'os_hidden', 'container_format',
                'disk_format', 'min_disk', 'min_ram', 'size', 'virtual_size', 'checksum', 'os_hash_algo',
                'os_hash_value')
+_INSERT = sa.insert(images)
 
 
 class ImageMethods:
@@ -36,7 +38,7 @@ class ImageMethods:
 
         def work(connection: sa.Connection) -> Image:
             try:
-                connection.execute(sa.insert(images), row)
+                connection.execute(_INSERT, row)
             except db_exception.DBDuplicateEntry as error:
                 raise errors.ImageExists(image_id=image.id) from error
             rows.insert_properties(connection, image.id, image.properties, stamp)
@@ -54,8 +56,7 @@ class ImageMethods:
         return self._database.write(work, settled)
 
     def image_get(self, ctx: RequestContext, image_id: str) -> Image:
-        return self._database.read(functools.partial(rows.get, ctx=ctx, image_id=image_id),
-                                   snapshot=self._database.kind == 'postgresql')
+        return rows.get(self._database, ctx, image_id)
 
     def image_update(self, ctx: RequestContext, image_id: str, changes: ImageChanges, *,
                      from_status: str | None = None, if_version: int | None = None) -> Image:
@@ -73,15 +74,11 @@ class ImageMethods:
             if image.protected:
                 raise errors.ProtectedImage(image_id=image_id)
             stamp = values.after(image.updated_at)
-            gone = {'deleted': True, 'deleted_at': stamp}
-            rows.set_row(connection, image, stamp, {**gone, 'status': status})
+            rows.set_row(connection, image, stamp, {'deleted': True, 'deleted_at': stamp, 'status': status})
+            held = {image_properties: image.properties, image_tags: image.tags, image_locations: image.locations}
             for table in CHILDREN:
-                change: dict[str, Any] = dict(gone)  # updated_at stays: a restored member is as before
-                condition = table.c.image_id == image_id
-                if table is image_locations:
-                    change['status'] = 'pending_delete'
-                    condition &= table.c.status == 'active'
-                connection.execute(sa.update(table).where(condition).values(change))
+                if held.get(table, True):  # members are not known
+                    connection.execute(_DELETE_WITH[table], {'of_image': image_id, 'deleted_at': stamp})
             moment = values.aware(stamp)
             return dataclasses.replace(
                 image, status=status, deleted=True, deleted_at=moment, updated_at=moment, version=image.version + 1,
@@ -142,6 +139,18 @@ class ImageMethods:
         forget = sa.update(table).where(table.c.id == location_id, table.c.status == 'pending_delete').values(
             status='deleted')
         self._database.write(lambda connection: connection.execute(forget))
+
+
+def _delete_with(table: sa.Table) -> sa.Update:
+    """Child rows are deleted together with their image. updated_at stays: a restored member is as before."""
+    update = sa.update(table).where(table.c.image_id == sa.bindparam('of_image', type_=sa.String())).values(
+        deleted=True, deleted_at=sa.bindparam('deleted_at'))
+    if table is image_locations:
+        return update.where(table.c.status == 'active').values(status='pending_delete')
+    return update
+
+
+_DELETE_WITH = {table: _delete_with(table) for table in CHILDREN}
 
 
 def _deleted_with(table: sa.Table, image: Image) -> list[sa.ColumnElement]:

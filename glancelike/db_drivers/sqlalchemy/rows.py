@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from glancelike.db_drivers.sqlalchemy import values
+from glancelike.db_drivers.sqlalchemy.engine import Database
 from glancelike.db_drivers.sqlalchemy.tables import (
     image_locations,
     image_members,
@@ -81,6 +83,17 @@ WHOLE = sa.union_all(
 _CHILD_WIDTH = 8  # the image's columns begin here
 _STATUS = 7
 
+# Statements are made once: making one costs more than running it (60 against 50 us).
+_INSERT_PROPERTY, _INSERT_TAG, _INSERT_LOCATION = map(sa.insert, (image_properties, image_tags, image_locations))
+_DELETE_PROPERTIES = sa.delete(image_properties).where(
+    _one(image_properties.c.image_id), image_properties.c.name.in_(sa.bindparam('names', expanding=True)))
+_DELETE_TAGS = sa.delete(image_tags).where(
+    _one(image_tags.c.image_id), image_tags.c.value.in_(sa.bindparam('tags', expanding=True)))
+_SET_PROPERTY = sa.update(image_properties).where(
+    image_properties.c.image_id == sa.bindparam('of_image', type_=sa.String()),
+    image_properties.c.name == sa.bindparam('which', type_=sa.String())).values(
+    value=sa.bindparam('new_value'), updated_at=sa.bindparam('new_updated_at'))
+
 
 def readable(ctx: RequestContext, row: Sequence[Any] | None, membership: str | None) -> bool:
     """Is it the row of an image that is not deleted and that the caller may read?"""
@@ -90,30 +103,42 @@ def readable(ctx: RequestContext, row: Sequence[Any] | None, membership: str | N
     return not image.deleted and visibility.readable(ctx, image, membership)
 
 
-def get(connection: sa.Connection, ctx: RequestContext, image_id: str) -> Image:
+def get(database: Database, ctx: RequestContext, image_id: str) -> Image:
     """One image.
 
-    PostgreSQL plans WHOLE longer than it takes to run two plain statements, so there the caller opens a snapshot.
+    PostgreSQL plans WHOLE longer than it takes to run two plain statements, which therefore share a snapshot there.
 
     :raises ImageNotFound: absent, deleted, or not readable
     """
     check_id(image_id)
     parameters = {'image_id': image_id, 'caller': ctx.project_id}
-    if connection.dialect.name == 'postgresql':
+
+    def in_two(connection: sa.Connection) -> tuple[Image | None, str | None]:
         row = connection.execute(UNLOCKED, parameters).first()
-        if not readable(ctx, row, row and row.membership):
-            raise errors.ImageNotFound(image_id=image_id)
-        return values.Children(connection.execute(CHILDREN_OF_ONE, parameters)).image(row)
+        if row is None:
+            return None, None
+        return values.Children(connection.execute(CHILDREN_OF_ONE, parameters)).image(row), row.membership
+
+    if database.kind == 'postgresql':
+        image, membership = database.read(in_two, snapshot=True)
+    else:
+        image, membership = whole(database.rows(WHOLE, parameters))
+    if image is None or image.deleted or not visibility.readable(ctx, image, membership):
+        raise errors.ImageNotFound(image_id=image_id)
+    return image
+
+
+def whole(found: Iterable[Sequence[Any]]) -> tuple[Image | None, str | None]:
+    """The image, or None, and the caller's membership, from the rows of WHOLE."""
     row, children = None, []
-    for one in connection.execute(WHOLE, parameters):
+    for one in found:
         if one[0] == IMAGE:
             row = one
         else:
             children.append(one[:_CHILD_WIDTH])
-    image = row and values.Children(children).image(row[_CHILD_WIDTH:])
-    if image is None or image.deleted or not visibility.readable(ctx, image, row[_STATUS]):
-        raise errors.ImageNotFound(image_id=image_id)
-    return image
+    if row is None:
+        return None, None
+    return values.Children(children).image(row[_CHILD_WIDTH:]), row[_STATUS]
 
 
 def check_id(image_id: str) -> None:
@@ -131,16 +156,22 @@ def lock(connection: sa.Connection, ctx: RequestContext | None, image_id: str, *
     """
     check_id(image_id)
     caller = ctx.project_id if ctx is not None else None
-    row = connection.execute(LOCKED, {'image_id': image_id, 'caller': caller}).first()
-    if row is None:
+    parameters = {'image_id': image_id, 'caller': caller}
+    if connection.dialect.name == 'sqlite':  # which has locked the whole database
+        row, (image, membership) = None, whole(connection.execute(WHOLE, parameters))
+    else:
+        row = connection.execute(LOCKED, parameters).first()
+        image, membership = (None, None) if row is None else (values.image(row), row.membership)
+    if image is None:
         raise errors.ImageNotFound(image_id=image_id)
-    plain = values.image(row)
-    if plain.deleted:
+    if image.deleted:
         if deleted:
-            return plain
+            return dataclasses.replace(image, properties={}, tags=frozenset(), locations=())
         raise errors.ImageNotFound(image_id=image_id)
-    if ctx is not None and not visibility.readable(ctx, plain, row.membership):
+    if ctx is not None and not visibility.readable(ctx, image, membership):
         raise errors.ImageNotFound(image_id=image_id)
+    if row is None:
+        return image
     return values.Children(connection.execute(CHILDREN_OF_ONE, {'image_id': image_id})).image(row)
 
 
@@ -159,6 +190,7 @@ def set_row(connection: sa.Connection, image: Image, stamp: datetime.datetime, c
         'new_version': image.version + 1, 'new_updated_at': stamp, 'image_id': image.id})
 
 
+@functools.lru_cache(128)
 def _update_of(names: tuple[str, ...]) -> sa.Update:
     columns = {name: sa.bindparam(f'new_{name}', type_=images.c[name].type)
                for name in (*names, 'version', 'updated_at')}
@@ -185,7 +217,7 @@ def apply(connection: sa.Connection, image: Image, changes: ImageChanges,
 
 def _write_properties(connection: sa.Connection, image: Image, changes: ImageChanges,
                       stamp: datetime.datetime) -> dict[str, str]:
-    table, before = image_properties, image.properties
+    before = image.properties
     wanted = {name: value for name, value in changes.set_properties.items() if name not in changes.remove_properties}
     gone = [name for name in changes.remove_properties if name in before]
     new = {name: value for name, value in wanted.items() if name not in before}
@@ -193,13 +225,11 @@ def _write_properties(connection: sa.Connection, image: Image, changes: ImageCha
     for name, value in other.items():
         values.check_property(name, value)
     if gone:
-        connection.execute(sa.delete(table).where(table.c.image_id == image.id, table.c.name.in_(gone)))
+        connection.execute(_DELETE_PROPERTIES, {'image_id': image.id, 'names': gone})
     if other:
-        which = sa.bindparam('which', type_=sa.String())
-        connection.execute(
-            sa.update(table).where(table.c.image_id == image.id, table.c.name == which)
-            .values(value=sa.bindparam('new_value'), updated_at=stamp),
-            [{'which': name, 'new_value': value} for name, value in other.items()])
+        connection.execute(_SET_PROPERTY, [
+            {'of_image': image.id, 'which': name, 'new_value': value, 'new_updated_at': stamp}
+            for name, value in other.items()])
     insert_properties(connection, image.id, new, stamp)
     kept = {name: value for name, value in before.items() if name not in gone}
     return kept | wanted
@@ -211,7 +241,7 @@ def insert_properties(connection: sa.Connection, image_id: str, properties: Mapp
     for name, value in properties.items():
         values.check_property(name, value)
     if properties:
-        connection.execute(sa.insert(image_properties), [
+        connection.execute(_INSERT_PROPERTY, [
             {'image_id': image_id, 'name': name, 'value': value, **values.born(stamp)}
             for name, value in sorted(properties.items())])
 
@@ -224,11 +254,10 @@ def write_tags(connection: sa.Connection, image_id: str, before: Iterable[str], 
     for tag in new:
         values.check_text('A tag', tag, max_characters=255)
     if gone:
-        connection.execute(sa.delete(image_tags).where(image_tags.c.image_id == image_id,
-                                                       image_tags.c.value.in_(sorted(gone))))
+        connection.execute(_DELETE_TAGS, {'image_id': image_id, 'tags': sorted(gone)})
     if new:
-        connection.execute(sa.insert(image_tags), [{'image_id': image_id, 'value': tag, **values.born(stamp)}
-                                                   for tag in sorted(new)])
+        connection.execute(_INSERT_TAG, [{'image_id': image_id, 'value': tag, **values.born(stamp)}
+                                         for tag in sorted(new)])
 
 
 def add_locations(connection: sa.Connection, image_id: str, locations: Sequence[Location],
@@ -237,7 +266,7 @@ def add_locations(connection: sa.Connection, image_id: str, locations: Sequence[
     added = []
     for given in locations:
         row = values.location_row(image_id, given, stamp, upload_id)
-        row_id = connection.execute(sa.insert(image_locations), row).inserted_primary_key[0]
+        row_id = connection.execute(_INSERT_LOCATION, row).inserted_primary_key[0]
         if given.status == 'active':
             added.append(dataclasses.replace(given, id=row_id))
     return tuple(added)

@@ -9,12 +9,20 @@ event sends the right BEGIN: IMMEDIATE for writes (waits its turn at once), plai
 from __future__ import annotations
 
 import collections
+import functools
+import sqlite3
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from oslo_db import exception as db_exception
 from sqlalchemy import event, pool
 
 BUSY_SECONDS = 10  # how long a writer waits for the others; the URL parameter ``timeout`` overrides it
+
+
+#: What ``rows`` raises, untranslated.
+FAILURES = (sqlite3.Error, sa.exc.SQLAlchemyError, db_exception.DBError)
 
 
 class LockFreePool(pool.Pool):
@@ -80,3 +88,35 @@ def create_engine(url: sa.URL, *, idle: int, synchronous: bool, recycle_seconds:
             connection.exec_driver_sql(statement)
 
     return engine
+
+
+def rows(engine: sa.Engine, select: sa.SelectBase, parameters: Mapping[str, Any]) -> list[list[Any]]:
+    """What SQLAlchemy would return for the statement, without a transaction, a result and its rows: a GET of one
+    image takes 75 us instead of 190."""
+    statement, names, given, processors = _prepared(engine.dialect, select)
+    given = {**given, **parameters}
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(statement, [given[name] for name in names])
+        found = [list(row) for row in cursor.fetchall()]
+        cursor.close()
+    finally:
+        connection.close()
+    for row in found:
+        for index, process in processors:
+            if row[index] is not None:
+                row[index] = process(row[index])
+    return found
+
+
+@functools.lru_cache(16)
+def _prepared(dialect: sa.Dialect, select: sa.SelectBase) -> tuple[
+        str, list[str], Mapping[str, Any], list[tuple[int, Callable[[Any], Any]]]]:
+    """The text of a statement, the names of its parameters in order, the values of those that it brings, and what
+    makes Python values of its columns."""
+    compiled = select.compile(dialect=dialect)
+    processors = [column.type.dialect_impl(dialect).result_processor(dialect, None)
+                  for column in select.selected_columns]
+    return str(compiled), compiled.positiontup, compiled.params, [
+        (index, process) for index, process in enumerate(processors) if process is not None]

@@ -392,6 +392,62 @@ class SqliteTest(GreenCase):
         green.wait()
         self.assertTrue(other.in_transaction)
 
+    def threads_of_a_write(self, mode, change):
+        """The native threads on which a change inside BEGIN IMMEDIATE runs, None standing for this one."""
+        here, threads = threading.get_ident(), []
+        self.connection.isolation_level = None
+        self.connection.execute(f'PRAGMA journal_mode = {mode}')
+        self.connection.create_function('note', 0, lambda: threads.append(threading.get_ident()) or 1)
+        self.connection.execute('BEGIN IMMEDIATE')
+        self.connection.execute(change)
+        self.connection.commit()
+        return [None if thread == here else thread for thread in threads]
+
+    def test_a_change_of_rows_under_the_lock_stays_on_the_thread_in_wal_mode(self):
+        self.assertThat(self.threads_of_a_write('WAL', 'INSERT INTO numbers VALUES (note())'), Equals([None]))
+        self.assertThat(self.connection.execute('SELECT count(*) FROM numbers').fetchone(), Equals((2501,)))
+
+    def test_a_change_leaves_the_thread_in_other_modes(self):
+        self.assertFalse(None in self.threads_of_a_write('DELETE', 'INSERT INTO numbers VALUES (note())'))
+
+    def test_a_change_with_a_query_in_it_leaves_the_thread(self):
+        self.assertFalse(None in self.threads_of_a_write('WAL', 'INSERT INTO numbers SELECT note()'))
+
+    def test_a_change_without_the_lock_leaves_the_thread(self):
+        here, threads = threading.get_ident(), []
+        self.connection.isolation_level = None
+        self.connection.execute('PRAGMA journal_mode = WAL')
+        self.connection.create_function('note', 0, lambda: threads.append(threading.get_ident()) or 1)
+        for end in ('COMMIT', 'ROLLBACK'):
+            self.connection.execute('BEGIN IMMEDIATE')
+            self.connection.execute(end)
+            self.connection.execute('INSERT INTO numbers VALUES (note())')
+        self.assertFalse(here in threads)
+
+    def test_others_run_while_a_writer_in_wal_mode_waits_for_the_lock(self):
+        for connection in (self.connection, other := self.connect(str(self.tmp / 'db'), timeout=WAIT_SECONDS)):
+            connection.isolation_level = None
+            connection.execute('PRAGMA journal_mode = WAL')
+        self.connection.execute('BEGIN IMMEDIATE')
+        green = eventlet.spawn(other.execute, 'BEGIN IMMEDIATE')
+        eventlet.sleep(0)
+        self.assertFalse(other.in_transaction)
+        self.connection.execute('INSERT INTO numbers VALUES (-7)')
+        self.connection.commit()
+        green.wait()
+        self.assertThat(other.execute('SELECT count(*) FROM numbers WHERE number = -7').fetchone(), Equals((1,)))
+
+    def test_a_writer_that_waited_in_vain_is_told_and_may_try_again(self):
+        for connection in (self.connection, other := self.connect(str(self.tmp / 'db'), timeout=0.01)):
+            connection.isolation_level = None
+            connection.execute('PRAGMA journal_mode = WAL')
+        self.connection.execute('BEGIN IMMEDIATE')
+        error = self.assertRaises(sqlite3.OperationalError, other.execute, 'BEGIN IMMEDIATE')
+        self.assertThat(error.sqlite_errorcode, Equals(sqlite3.SQLITE_BUSY))
+        self.connection.rollback()
+        other.execute('BEGIN IMMEDIATE')
+        self.assertTrue(other.in_transaction)
+
     def test_short_reads_in_wal_mode_stay_on_the_thread_and_long_ones_leave_it(self):
         here, threads = threading.get_ident(), []
         self.connection.create_function('note', 0, lambda: threads.append(threading.get_ident()) or 1)

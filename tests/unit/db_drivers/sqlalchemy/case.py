@@ -3,9 +3,11 @@
 import contextlib
 import multiprocessing
 import uuid
+from unittest import mock
 
 from sqlalchemy import event
 
+from glancelike.db_drivers.sqlalchemy import sqlite
 from glancelike.plugin import Image, Location, RequestContext, Upload, errors
 from tests.servers import databases
 
@@ -51,9 +53,13 @@ class DriverCase:
 
         def note(_connection, _cursor, statement, parameters, _context, _many):
             sent.append((statement, parameters))
+        def note_rows(engine, select, parameters, rows=sqlite.rows):  # beside SQLAlchemy's events
+            sent.append((str(select), parameters))
+            return rows(engine, select, parameters)
         event.listen(engine, 'before_cursor_execute', note)
         try:
-            yield sent
+            with mock.patch.object(sqlite, 'rows', note_rows):
+                yield sent
         finally:
             event.remove(engine, 'before_cursor_execute', note)
 
