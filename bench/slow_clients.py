@@ -22,7 +22,7 @@ from typing import Any
 
 SIP_BYTES = 4
 WINDOW_BYTES = 16 * 1024        #: of a slow downloader, so that the server cannot give all of it to the kernel
-ENDLESS_BYTES = 64 * 2**30      #: announced by uploads that are broken off
+ENDLESS_BYTES = 8 * 2**30       #: announced by uploads, which are broken off; a disk must have room for one
 Address = tuple[str, int]
 
 
