@@ -22,7 +22,7 @@ from typing import Any
 
 SIP_BYTES = 4
 WINDOW_BYTES = 16 * 1024        #: of a slow downloader, so that the server cannot give all of it to the kernel
-ENDLESS_BYTES = 8 * 2**30       #: announced by uploads that are broken off; no more than a disk has free
+ENDLESS_BYTES = 8 * 2**30       #: announced by uploads, which are broken off; a disk must have room for one
 Address = tuple[str, int]
 
 
@@ -151,7 +151,7 @@ def _upload(address: Address, headers: Mapping[str, str], path: str, begun: Any,
 
 
 def _download(address: Address, headers: Mapping[str, str], path: str, begun: Any, stop: Any) -> None:
-    buffer, request = bytearray(2**20), _request('GET', path, headers)
+    buffer, request = bytearray(2**20), _request('GET', path, {**headers, 'Connection': 'close'})
     while not stop.is_set():
         with _connect(address) as client:
             client.sendall(request)

@@ -216,12 +216,13 @@ class LocalFileBody:
     def for_server(self, environ: Mapping[str, Any]) -> Any:
         """What the application should return: this body, or the server's own wrapper where that can sendfile.
 
-        Wrappers send a file from its start, so only whole files are given to them. ``bytes_sent`` is then taken
-        for granted.
+        By PEP 3333 a wrapper begins at the file's position and ends after Content-Length. uWSGI's sends the whole
+        file whatever these say, so it gets no part of one. ``bytes_sent`` is then taken for granted.
         """
         wrapper = environ.get('wsgi.file_wrapper')
         whole = self.offset == 0 and os.fstat(self._fd).st_size == self.length
-        if wrapper is None or not whole or self.length == 0:
+        if wrapper is None or self.length == 0 or ('uwsgi.version' in environ and not whole):
             return self
+        os.lseek(self._fd, self.offset, os.SEEK_SET)
         self.bytes_sent = self.length
         return wrapper(self, PIECE_BYTES)

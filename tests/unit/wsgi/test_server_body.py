@@ -150,9 +150,18 @@ class LocalFileBodyTest(base.TestCase):
         self.assertThat(len(body.read()), Equals(10))
         self.assertRaises(OSError, body.read)
 
-    def test_a_server_with_a_file_wrapper_gets_whole_files_only(self):
+    def test_a_server_with_a_file_wrapper_gets_the_file_at_the_position_of_the_part(self):
         environ = {'wsgi.file_wrapper': lambda file, size: ('wrapped', file)}
+        part = self.body(1, 10)
+        self.assertThat(part.for_server(environ), Equals(('wrapped', part)))
+        self.assertThat(os.lseek(part.fileno(), 0, os.SEEK_CUR), Equals(1))
+
+    def test_the_file_wrapper_of_uwsgi_gets_whole_files_only(self):
+        environ = {'wsgi.file_wrapper': lambda file, size: ('wrapped', file), 'uwsgi.version': b'2'}
         whole, part = self.body(), self.body(1, 10)
         self.assertThat(whole.for_server(environ), Equals(('wrapped', whole)))
         self.assertThat(part.for_server(environ), Is(part))
+
+    def test_a_server_without_a_file_wrapper_gets_the_body(self):
+        whole = self.body()
         self.assertThat(whole.for_server({}), Is(whole))
