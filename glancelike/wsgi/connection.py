@@ -300,7 +300,7 @@ class HttpConnection:
 
     def _log(self, method: str, target: str, http11: bool, code: int, body_bytes: int, seconds: float,
              request_id: str | None) -> None:
-        shown = _SECRET.sub(r'\1***', target)
+        shown = _SECRET.sub(r'\1***', target) if '=' in target else target
         ACCESS_LOG.info('%s "%s %s HTTP/1.%d" %d %d %.6f %s', self._peer, method,
                         shown if shown.isascii() else ascii(shown)[1:-1], http11, code, body_bytes, seconds,
                         request_id or '-')
