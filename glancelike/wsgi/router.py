@@ -64,15 +64,16 @@ class Router:
         for match, methods in self._patterns:
             found = match(path)
             if found:
-                break
-        else:
-            raise errors.ResourceNotFound()
+                return self._method(method, methods), found.groupdict()
+        raise errors.ResourceNotFound()
+
+    def _method(self, method: str, methods: Mapping[str, Route]) -> Route:
         route = methods.get(method)
         if route is None:
             if method not in METHODS:
                 raise MethodUnknown(method=method[:20])
             raise MethodNotAllowed(method=method, allowed=', '.join(one for one in METHODS if one in methods))
-        return route, found.groupdict()
+        return route
 
 
 def _fixed_length(methods: Mapping[str, Route]) -> int:

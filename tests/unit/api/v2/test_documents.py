@@ -62,7 +62,8 @@ class TestSchemas(base.TestCase):
         extra = {'properties': {'flag': {'type': 'boolean'}, 'odd': {'type': 'string', 'minLength': 2}},
                  'required': ['flag']}
         made = schemas(extra)
-        values = ('', 'x', 'raw', 'x' * 255, 'x' * 256, None, True, 0, 1, -1, 2**31, 1.0, [], ['t'], [1], ['t' * 256], {})
+        values = ('', 'x', 'raw', 'x' * 255, 'x' * 256, None, True, 0, 1, -1, 2**31, 1.0, [], ['t'], [1], ['t' * 256],
+                  {})
         for name in ('name', 'visibility', 'disk_format', 'protected', 'min_ram', 'tags', 'flag', 'odd', 'other'):
             for value in values:
                 document = {'flag': True, name: value}
@@ -72,8 +73,8 @@ class TestSchemas(base.TestCase):
                     made.check_new(document)
                 else:
                     self.assertRaises(errors.InvalidBody, made.check_new, document)
-        self.assertTrue(made._fits_plainly({'name': 'n', 'disk_format': 'raw', 'min_ram': 1, 'tags': ['t'], 'flag': True,
-                                            'visibility': 'private', 'protected': False, 'other': 'x'}))
+        self.assertTrue(made._fits_plainly({'name': 'n', 'disk_format': 'raw', 'min_ram': 1, 'tags': ['t'],
+                                            'other': 'x', 'flag': True, 'visibility': 'private', 'protected': False}))
         self.assertFalse(made._fits_plainly({'name': 'n'}))  # a required one is missing
 
     def test_other_properties_can_be_refused(self):
