@@ -100,7 +100,10 @@ class ImageService:
 
     def get(self, ctx: RequestContext, image_id: str) -> Image:
         """:raises ImageNotFound: absent, deleted, or not visible to the caller."""
-        image = access.image(self._db, self._enforcer, ctx, image_id, 'get_image')
+        if not access.possible_id(image_id):
+            raise errors.ImageNotFound(image_id=image_id)
+        image = self._db.image_get(ctx, image_id)
+        access.check(self._enforcer, ctx, 'get_image', image)
         return self._protections.readable(ctx, image)
 
     def list(self, ctx: RequestContext, request: ListRequest) -> ImagePage:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import operator
 import os
 import re
 import sys
@@ -37,6 +38,7 @@ LOG = logging.getLogger(__name__)
 LOOK_EVERY_SECONDS = 1.0
 
 _ATTRIBUTES = tuple(name for name in Image.__dataclass_fields__ if name not in ('properties', 'tags', 'locations'))
+_values_of = operator.attrgetter(*_ATTRIBUTES)
 _REFERENCE = re.compile(r'(?<![\w:])rule:([^\s()]+)')
 
 
@@ -150,8 +152,7 @@ def _target(ctx: RequestContext, target: Image | Mapping[str, Any] | None, extra
     """What ``%(...)s`` in a rule may name: attributes and properties (attributes win), project_id, member_id."""
     if isinstance(target, Image):
         values: dict[str, Any] = dict(target.properties)
-        for name in _ATTRIBUTES:
-            values[name] = getattr(target, name)
+        values.update(zip(_ATTRIBUTES, _values_of(target), strict=True))
         values.update(project_id=target.owner, member_id=None, image_id=target.id)
     elif target is None:
         values = {'project_id': ctx.project_id, 'owner': ctx.project_id, 'user_id': ctx.user_id}

@@ -10,6 +10,7 @@ import _socket
 import contextlib
 import dataclasses
 import errno
+import functools
 import logging
 import mmap
 import os
@@ -247,20 +248,25 @@ class HttpConnection:
             except errors.GlanceError:
                 response.keep = False
 
-    def _environ(self, head: http1.Head, body: RequestBody) -> dict[str, Any]:
+    @functools.cached_property
+    def _fixed_environ(self) -> dict[str, Any]:
+        """What the requests of this connection have in common."""
         name = self._sock.getsockname()
         host, port = (name[0], str(name[1])) if isinstance(name, tuple) else ('localhost', '')
-        environ = {
-            'REQUEST_METHOD': head.method, 'SCRIPT_NAME': '', 'PATH_INFO': head.path, 'RAW_PATH_INFO': head.raw_path,
-            'QUERY_STRING': head.query, 'SERVER_NAME': host, 'SERVER_PORT': port,
-            'SERVER_PROTOCOL': 'HTTP/1.1' if head.http11 else 'HTTP/1.0',
-            'REMOTE_ADDR': self._peer, 'REMOTE_PORT': self._peer_port, 'GATEWAY_INTERFACE': 'CGI/1.1',
-            'wsgi.version': (1, 0), 'wsgi.url_scheme': self._settings.scheme, 'wsgi.input': body,
-            'wsgi.input_terminated': True, 'wsgi.errors': sys.stderr, 'wsgi.multithread': True,
-            'wsgi.multiprocess': self._settings.multiprocess, 'wsgi.run_once': False,
+        return {
+            'SCRIPT_NAME': '', 'SERVER_NAME': host, 'SERVER_PORT': port, 'REMOTE_ADDR': self._peer,
+            'REMOTE_PORT': self._peer_port, 'GATEWAY_INTERFACE': 'CGI/1.1', 'wsgi.version': (1, 0),
+            'wsgi.url_scheme': self._settings.scheme, 'wsgi.input_terminated': True, 'wsgi.errors': sys.stderr,
+            'wsgi.multithread': True, 'wsgi.multiprocess': self._settings.multiprocess, 'wsgi.run_once': False,
+            **({'HTTPS': 'on'} if self._settings.scheme == 'https' else {}),
         }
-        if self._settings.scheme == 'https':
-            environ['HTTPS'] = 'on'
+
+    def _environ(self, head: http1.Head, body: RequestBody) -> dict[str, Any]:
+        environ = self._fixed_environ | {
+            'REQUEST_METHOD': head.method, 'PATH_INFO': head.path, 'RAW_PATH_INFO': head.raw_path,
+            'QUERY_STRING': head.query, 'SERVER_PROTOCOL': 'HTTP/1.1' if head.http11 else 'HTTP/1.0',
+            'wsgi.input': body,
+        }
         for key, value in head.headers.items():
             if key == 'CONTENT_TYPE' or key == 'CONTENT_LENGTH':
                 environ[key] = value
@@ -304,7 +310,7 @@ class HttpConnection:
 
     def _log(self, method: str, target: str, http11: bool, code: int, body_bytes: int, seconds: float,
              request_id: str | None) -> None:
-        shown = _SECRET.sub(r'\1***', target)
+        shown = _SECRET.sub(r'\1***', target) if '=' in target else target
         ACCESS_LOG.info('%s "%s %s HTTP/1.%d" %d %d %.6f %s', self._peer, method,
                         shown if shown.isascii() else ascii(shown)[1:-1], http11, code, body_bytes, seconds,
                         request_id or '-')

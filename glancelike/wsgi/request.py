@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import urllib.parse
@@ -70,13 +71,14 @@ class Request(webob.Request):
 
     def header(self, name: str) -> str | None:
         """A header's value as text (UTF-8 where it is, else latin-1), without blanks round it; None when absent."""
-        value = self.headers.get(name)
+        value = self.environ.get(environ_key(name))
         if value is None:
             return None
-        try:
-            value = value.encode('latin-1').decode('utf-8')
-        except UnicodeError:
-            pass  # not UTF-8: RFC 9110 (5.5) lets us take the octets as they are
+        if not value.isascii():
+            try:
+                value = value.encode('latin-1').decode('utf-8')
+            except UnicodeError:
+                pass  # not UTF-8: RFC 9110 (5.5) lets us take the octets as they are
         return value.strip()
 
     def media_type(self) -> str:
@@ -147,6 +149,13 @@ class Request(webob.Request):
         return f'{scheme}://{host.removesuffix(":80" if scheme == "http" else ":443")}'
 
 
+@functools.cache
+def environ_key(name: str) -> str:
+    """Where the environ has the header *name*, a constant of the program."""
+    key = name.upper().replace('-', '_')
+    return key if key in ('CONTENT_TYPE', 'CONTENT_LENGTH') else f'HTTP_{key}'
+
+
 def parse_json(text: bytes) -> Any:
     """The object or array in *text* (UTF-8), checked as ``Request.json_document`` says.
 
@@ -171,6 +180,8 @@ def check_text(text: str, place: str) -> None:
     """
     if '\x00' in text:
         raise errors.Invalid(reason=f'U+0000 is not allowed in text ({place}).')
+    if text.isascii():
+        return
     try:
         text.encode('utf-8')
     except UnicodeEncodeError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Any, Protocol
@@ -16,6 +18,11 @@ LOG = logging.getLogger(__name__)
 JOIN_BYTES = 64 * 1024          #: heads and bodies together smaller than this go out in one call
 
 _BAD_HEADER = re.compile(r'[\r\n\x00]')
+
+
+@functools.lru_cache(maxsize=1)
+def _date_line(second: int) -> str:
+    return 'Date: ' + formatdate(second, usegmt=True)
 
 
 class Sender(Protocol):
@@ -151,7 +158,7 @@ class Response:
             lines.append(f'{name}: {value}')
         bodyless = self._bodyless()
         if not has_date:
-            lines.append('Date: ' + formatdate(usegmt=True))
+            lines.append(_date_line(int(time.time())))
         if self._declared is None and not bodyless:
             if total is not None:
                 self._declared = total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import routes
@@ -37,17 +37,22 @@ class Router:
     """The table, ready to be asked. A GET route answers HEAD too, unless there is one for it."""
 
     def __init__(self, table: Sequence[Route]):
-        self._mapper = routes.Mapper(directory=None, register=False)
-        self._mapper.minimization = False
-        self._resources: dict[str, dict[str, Route]] = {}
+        mapper = routes.Mapper(directory=None, register=False)
+        mapper.minimization = False
+        resources: dict[str, dict[str, Route]] = {}
         for route in table:
-            if route.path not in self._resources:
-                self._mapper.connect(route.path, controller=route.path)
-            self._resources.setdefault(route.path, {})[route.method] = route
-        for methods in self._resources.values():
+            if route.path not in resources:
+                mapper.connect(route.path, controller=route.path)
+            resources.setdefault(route.path, {})[route.method] = route
+        for methods in resources.values():
             if 'GET' in methods:
                 methods.setdefault('HEAD', methods['GET'])
-        self._mapper.create_regs([])
+        mapper.create_regs([])
+        # Asked here and not through the mapper, which takes 8 us more to match two patterns. A longer fixed
+        # beginning goes first, as there.
+        self._patterns = sorted(((route.regmatch.match, resources[route.defaults['controller']])
+                                 for route in mapper.matchlist),
+                                key=lambda one: -_fixed_length(one[1]))
 
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route of a request, and the values of the names in its path.
@@ -56,14 +61,21 @@ class Router:
         :raises MethodNotAllowed: not with this method (also for OPTIONS: see ``allowed``)
         :raises MethodUnknown: no method of HTTP
         """
-        found = self._mapper.match(path)
-        if found is None:
-            raise errors.ResourceNotFound()
-        methods = self._resources[found.pop('controller')]
-        found.pop('action', None)
+        for match, methods in self._patterns:
+            found = match(path)
+            if found:
+                return self._method(method, methods), found.groupdict()
+        raise errors.ResourceNotFound()
+
+    def _method(self, method: str, methods: Mapping[str, Route]) -> Route:
         route = methods.get(method)
         if route is None:
             if method not in METHODS:
                 raise MethodUnknown(method=method[:20])
             raise MethodNotAllowed(method=method, allowed=', '.join(one for one in METHODS if one in methods))
-        return route, found
+        return route
+
+
+def _fixed_length(methods: Mapping[str, Route]) -> int:
+    path = next(iter(methods.values())).path
+    return len(path.partition('{')[0])

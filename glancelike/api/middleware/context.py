@@ -80,7 +80,7 @@ def from_headers(req: Request, is_admin: Callable[[RequestContext], bool], anony
         domain_id=_header(req, 'X-Domain-Id'),
         token=_header(req, 'X-Auth-Token', 'X-Storage-Token'),
         service_catalog=_catalog(_header(req, 'X-Service-Catalog')))
-    return dataclasses.replace(ctx, is_admin=is_admin(ctx))
+    return dataclasses.replace(ctx, is_admin=True) if is_admin(ctx) else ctx
 
 
 def unauthenticated(req: Request, project: str) -> RequestContext:

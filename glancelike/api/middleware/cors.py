@@ -1,5 +1,7 @@
 """CORS: lets pages of other origins call the API (oslo.middleware's filter over our configuration).
 
+Only a request with the header ``Origin``, and OPTIONS, have anything to do with it; all others pass by.
+
 Place: second in the pipeline, right after the request id, so that refusals carry the headers too and a preflight
 is answered without a token.
 
@@ -10,7 +12,7 @@ The headers that a client of the Images API sends and reads are allowed and expo
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -38,6 +40,12 @@ def options() -> list[cfg.Opt]:
 
 class Cors(cors.CORS):
     """The filter, told its origins from a configuration that has our defaults."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        # oslo.middleware takes 190 us of CPU to find that there is nothing to do.
+        if 'HTTP_ORIGIN' in environ or environ['REQUEST_METHOD'] == 'OPTIONS':
+            return super().__call__(environ, start_response)
+        return self.application(environ, start_response)
 
     def _init_conf(self) -> None:
         group = self.oslo_conf.cors

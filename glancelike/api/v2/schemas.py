@@ -7,6 +7,7 @@ keeps a field out of both, ``is_base: false`` marks a property of the operator's
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from glancelike.model.image import MEMBER_STATUSES, VISIBILITIES
 from glancelike.wsgi.request import Request, printable
 
 UUID = '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
+#: What in a schema of a value is for readers only.
+_ANNOTATIONS = frozenset({'description', 'readOnly', 'is_base', 'title', 'default'})
 _STATUSES = ('queued', 'saving', 'active', 'killed', 'deleted', 'uploading', 'importing', 'pending_delete',
              'deactivated')
 
@@ -147,6 +150,9 @@ class Schemas:
         self._image = jsonschema.Draft4Validator(self.image)
         self._values = {name: jsonschema.Draft4Validator(schema) for name, schema in properties.items()}
         self._other = jsonschema.Draft4Validator({'type': 'string'} if more_properties else {'enum': []})
+        self._required = frozenset(extra['required'])
+        self._plain = {name: _plain_check(schema) for name, schema in properties.items()}
+        self._plain_other = _plain_check({'type': 'string'}) if more_properties else _never
         #: Properties of the operator's file that may be null: they are kept as '' and shown as null.
         self.nullable = frozenset(name for name, schema in extra['properties'].items()
                                   if 'null' in (schema.get('type') or ()) and isinstance(schema['type'], list))
@@ -162,9 +168,16 @@ class Schemas:
         for name in document:
             if name != 'id' and is_reserved(name):
                 raise errors.ReservedAttribute(name=printable(name))
+        if self._fits_plainly(document):
+            return
         wrong = next(iter(self._image.iter_errors(document)), None)
         if wrong is not None:
             raise errors.InvalidBody(reason=_explain(wrong.absolute_path, wrong))
+
+    def _fits_plainly(self, document: Mapping[str, Any]) -> bool:
+        """True for most good documents: jsonschema takes 250 us of CPU for one of 15 fields, this 5 us."""
+        return self._required <= document.keys() and all(
+            self._plain.get(name, self._plain_other)(value) for name, value in document.items())
 
     def check_value(self, name: str, value: Any) -> None:
         """One new value, of an attribute or a property.
@@ -174,6 +187,31 @@ class Schemas:
         wrong = next(iter(self._values.get(name, self._other).iter_errors(value)), None)
         if wrong is not None:
             raise errors.InvalidPatch(reason=_explain([name, *wrong.absolute_path], wrong))
+
+
+def _never(value: Any) -> bool:
+    return False
+
+
+def _plain_check(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
+    """True only for values that fit *schema*; false says nothing, and is all that a schema of another kind gets."""
+    kinds = [schema['type']] if isinstance(schema.get('type'), str) else schema.get('type', [])
+    rules = schema.keys() - _ANNOTATIONS
+    if 'string' in kinds and rules <= {'type', 'maxLength'}:
+        longest = schema.get('maxLength', math.inf)
+        return lambda value: type(value) is str and len(value) <= longest
+    if 'string' in kinds and rules == {'type', 'enum'}:
+        allowed = [one for one in schema['enum'] if isinstance(one, str)]
+        return lambda value: type(value) is str and value in allowed
+    if 'integer' in kinds and rules == {'type', 'minimum', 'maximum'}:
+        least, most = schema['minimum'], schema['maximum']
+        return lambda value: type(value) is int and least <= value <= most
+    if 'boolean' in kinds and rules == {'type'}:
+        return lambda value: type(value) is bool
+    if 'array' in kinds and rules == {'type', 'items'} and isinstance(schema['items'], dict):
+        fits = _plain_check(schema['items'])
+        return lambda value: type(value) is list and all(map(fits, value))
+    return _never
 
 
 def _explain(path: Iterable[Any], wrong: jsonschema.ValidationError) -> str:

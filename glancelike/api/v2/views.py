@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import operator
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from glancelike.model.image import Image, Location, Member
 
 _ATTRIBUTES = ('name', 'disk_format', 'container_format', 'visibility', 'size', 'virtual_size', 'status', 'checksum',
                'protected', 'min_ram', 'min_disk', 'owner', 'os_hidden', 'os_hash_algo', 'os_hash_value', 'id')
+_values_of = operator.attrgetter(*_ATTRIBUTES)
 #: Machine state of Glance that an old database may have among the properties: not for users.
 _HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host'})
 
@@ -38,8 +40,7 @@ class ImageView:
         """One image as JSON-able fields; *image* has only the properties that the caller may read."""
         shown: dict[str, Any] = {name: None if name in self.nullable and not value else value
                                  for name, value in image.properties.items() if name not in _HIDDEN}
-        for name in _ATTRIBUTES:
-            shown[name] = getattr(image, name)
+        shown.update(zip(_ATTRIBUTES, _values_of(image), strict=True))
         shown['created_at'] = timestamp(image.created_at)
         shown['updated_at'] = timestamp(image.updated_at)
         if self.direct_url or self.all_locations or self.several_stores:
@@ -108,7 +109,7 @@ def data_etag(image: Image) -> str | None:
 
 def timestamp(moment: datetime.datetime | None) -> str | None:
     """``YYYY-MM-DDThh:mm:ssZ``, to the second."""
-    return None if moment is None else moment.astimezone(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+    return None if moment is None else moment.astimezone(datetime.UTC).isoformat()[:19] + 'Z'
 
 
 def _link(parameters: Sequence[tuple[str, str]]) -> str:

@@ -8,7 +8,7 @@ from glancelike import errors
 from glancelike.context import RequestContext
 from glancelike.wsgi.request import CONTEXT_KEY, Request
 from glancelike.wsgi.resource import Resource, header_value, reply
-from glancelike.wsgi.router import JSON, RAW, Route
+from glancelike.wsgi.router import JSON, RAW, Route, Router
 from tests import base
 
 
@@ -74,6 +74,13 @@ class TestResource(base.TestCase):
     def test_an_unknown_path_is_404(self):
         for path in ('/', '/nothing', '/notes/', '/notes/a/b', '//notes/a'):
             self.assertEqual(404, self.ask(path).status_int, path)
+
+    def test_the_longer_fixed_beginning_is_asked_first(self):
+        notes = Notes()
+        router = Router([Route('GET', '/{what}/{name}', notes.fail), Route('GET', '/notes/{name}', notes.show)])
+        route, names = router.match('GET', '/notes/a')
+        self.assertEqual((notes.show, {'name': 'a'}), (route.action, names))
+        self.assertEqual({'what': 'other', 'name': 'a'}, router.match('GET', '/other/a')[1])
 
     def test_a_wrong_method_is_405_and_an_unknown_one_501(self):
         got = self.ask('/notes/a', 'PATCH')

@@ -305,9 +305,9 @@ class TestOthers(base.TestCase):
 
     def test_proxy_headers_are_believed_by_option_only(self):
         made = global_conf()
-        app = http_proxy_to_wsgi.filter_factory(made)(version_negotiation.filter_factory(made)(echo))
 
         def href():
+            app = http_proxy_to_wsgi.filter_factory(made)(version_negotiation.filter_factory(made)(echo))
             return ask(app, X_Forwarded_Proto='https', X_Forwarded_Host='x.example').json['versions'][0]['links'][0]
         self.assertEqual('http://localhost/v2/', href()['href'])
         made['glancelike.services'].conf.set_override('enable_proxy_headers_parsing', True, group='oslo_middleware')

@@ -58,6 +58,25 @@ class TestSchemas(base.TestCase):
         self.assertIn("'min_disk'", str(error))
         self.assertIn('"ten"', str(error))
 
+    def test_the_plain_check_and_jsonschema_agree(self):
+        extra = {'properties': {'flag': {'type': 'boolean'}, 'odd': {'type': 'string', 'minLength': 2}},
+                 'required': ['flag']}
+        made = schemas(extra)
+        values = ('', 'x', 'raw', 'x' * 255, 'x' * 256, None, True, 0, 1, -1, 2**31, 1.0, [], ['t'], [1], ['t' * 256],
+                  {})
+        for name in ('name', 'visibility', 'disk_format', 'protected', 'min_ram', 'tags', 'flag', 'odd', 'other'):
+            for value in values:
+                document = {'flag': True, name: value}
+                fits = made._image.is_valid(document)
+                self.assertFalse(made._fits_plainly(document) and not fits, document)
+                if fits:
+                    made.check_new(document)
+                else:
+                    self.assertRaises(errors.InvalidBody, made.check_new, document)
+        self.assertTrue(made._fits_plainly({'name': 'n', 'disk_format': 'raw', 'min_ram': 1, 'tags': ['t'],
+                                            'other': 'x', 'flag': True, 'visibility': 'private', 'protected': False}))
+        self.assertFalse(made._fits_plainly({'name': 'n'}))  # a required one is missing
+
     def test_other_properties_can_be_refused(self):
         strict = Schemas(base_properties(['bare'], ['raw']), more_properties=False)
         self.assertIn("'x'", str(self.assertRaises(errors.InvalidPatch, strict.check_value, 'x', 'y')))
