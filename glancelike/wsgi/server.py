@@ -21,6 +21,7 @@ import _queue
 import collections
 import errno
 import functools
+import gc
 import logging
 import os
 import resource
@@ -747,6 +748,7 @@ class _Process:
         self._watch_signals()
         server.accept_from(listening)
         _start_duties(server.application)
+        gc.enable()
         LOG.info('serving on %s:%s', *listener.address(self._conf))
         if ready is not None:
             ready()
