@@ -96,8 +96,8 @@ class Master:
         """
         self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         self._lifeline, self._lifeline_write = os.pipe()
-        # So that a collection in a worker does not copy the pages it shares with the others. None before: it would leave
-        # holes in them, which workers fill.
+        # So that a collection in a worker does not copy the pages it shares with the others. None before: it would
+        # leave holes in them, which workers fill.
         gc.freeze()
         try:
             self._fill(self._conf, self._listening)
