@@ -79,6 +79,7 @@ def read(argv: Sequence[str], *, prog: str = 'glance-api') -> cfg.ConfigOpts:
     conf = config.load(prog, argv, positional_file=True)
     loading.register_driver_options(conf)
     importlib.import_module('glancelike.api.v2.router')
+    pipelines.import_factories(conf, prog)
     config.warn_without_effect(conf)
     return conf
 

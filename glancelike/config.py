@@ -8,6 +8,7 @@ positional argument); the directory that ``OS_GLANCE_CONFIG_DIR`` names; the fir
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -139,7 +140,10 @@ def warn_without_effect(conf: cfg.ConfigOpts) -> list[str]:
     Call it when everything that registers options (drivers included) has done so.
     """
     warnings = []
-    unused = {(group, option.dest) for group, options in loading.list_options() for option in options}
+    # Everything installed, in use or not; read only where a file has an option that nothing in use knows, because it
+    # takes the import of every driver there is.
+    unused = functools.cache(lambda: {
+        (group, option.dest) for group, options in loading.list_options() for option in options})
     stores = set(conf.enabled_backends) | {'glance_store', 'backend_defaults', loading.STAGING_STORE}
     overridden = _overridden(conf)
     messaging = any(name not in ('', 'noop', 'log') for name in conf.oslo_messaging_notifications.driver)
@@ -156,7 +160,7 @@ def warn_without_effect(conf: cfg.ConfigOpts) -> list[str]:
                     warnings.append(f'[{group}] {name} in {path} has no effect: {overridden[group, name]}.')
                 elif _known(conf, group, name) or (group not in stores and group.startswith(_LIBRARY_GROUPS)):
                     continue
-                elif (group, name) in unused:
+                elif (group, name) in unused():
                     warnings.append(f'[{group}] {name} in {path} has no effect: it belongs to a driver that is not in '
                                     'use.')
                 else:

@@ -7,7 +7,9 @@ warning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -75,9 +77,7 @@ def load(conf: cfg.ConfigOpts, prog: str, services: Any) -> Callable[..., Any]:
 
     :raises ConfigurationError: no such file or pipeline, or a factory that cannot be loaded
     """
-    path = paste_file(conf, prog)
-    flavor = conf.paste_deploy.flavor
-    name = f'{prog}-{flavor}' if flavor else prog
+    path, name = paste_file(conf, prog), _name(conf, prog)
     try:
         loader = loadwsgi.ConfigLoader(path)
         _map_factories(loader.parser, path)
@@ -88,10 +88,42 @@ def load(conf: cfg.ConfigOpts, prog: str, services: Any) -> Callable[..., Any]:
     except LookupError as error:
         raise errors.ConfigurationError(
             f"The paste configuration file {path} has no application '{name}' "
-            f'([paste_deploy] flavor is {flavor or "not set"}): {error}') from error
+            f'([paste_deploy] flavor is {conf.paste_deploy.flavor or "not set"}): {error}') from error
     except Exception as error:  # PasteDeploy and every factory raise their own
         raise errors.ConfigurationError(f'The pipeline {name} of {path} cannot be built: '
                                         f'{type(error).__name__}: {error}') from error
+
+
+def import_factories(conf: cfg.ConfigOpts, prog: str) -> None:
+    """Import what the pipeline of *prog* is made of, so that processes forked later share it. What cannot be found or
+    imported is left to ``load``, which says why.
+
+    :raises ConfigurationError: no such file
+    """
+    parser = loadwsgi.ConfigLoader(paste_file(conf, prog)).parser
+    _map_factories(parser, paste_file(conf, prog))
+    for section in _in_use(parser, _name(conf, prog)):
+        for key in _KINDS:
+            if parser.has_option(section, key):
+                with contextlib.suppress(Exception):
+                    importlib.import_module(parser.get(section, key).partition(':')[0])
+
+
+def _name(conf: cfg.ConfigOpts, prog: str) -> str:
+    flavor = conf.paste_deploy.flavor
+    return f'{prog}-{flavor}' if flavor else prog
+
+
+def _in_use(parser: Any, name: str) -> Iterator[str]:
+    """The sections that make up the application of that name: all that it, or one of them, mentions."""
+    sections = {section.partition(':')[2]: section for section in parser.sections()}
+    todo, met = [name], set()
+    while todo:
+        section = sections.get(todo.pop())
+        if section is not None and section not in met:
+            met.add(section)
+            yield section
+            todo += [word for _key, value in parser.items(section) for word in value.split()]
 
 
 def _map_factories(parser: Any, path: str) -> None:

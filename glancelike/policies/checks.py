@@ -25,11 +25,13 @@ from typing import Any
 from oslo_policy import policy
 
 from glancelike import errors
+from glancelike.policies import kinds
 
 # The classes of oslo.policy's checks, by what its parser makes; not all of them have a public name.
-_TRUE, _FALSE, _ROLE, _GENERIC, _RULE, _NOT, _AND, _OR = (
-    type(policy.RuleDefault('any', text).check)
-    for text in ('@', '!', 'role:r', 'a:b', 'rule:r', 'not a:b', 'a:b and c:d', 'a:b or c:d'))
+with kinds.built_in():
+    _TRUE, _FALSE, _ROLE, _GENERIC, _RULE, _NOT, _AND, _OR = (
+        type(policy.RuleDefault('any', text).check)
+        for text in ('@', '!', 'role:r', 'a:b', 'rule:r', 'not a:b', 'a:b and c:d', 'a:b or c:d'))
 
 #: (target, credentials) -> does the rule hold
 Check = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]

@@ -96,8 +96,9 @@ class Master:
         """
         self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         self._lifeline, self._lifeline_write = os.pipe()
-        gc.collect()
-        gc.freeze()  # so that a collection in a worker does not copy the pages it shares with the others
+        # So that a collection in a worker does not copy the pages it shares with the others. None before: it would
+        # leave holes in them, which workers fill.
+        gc.freeze()
         try:
             self._fill(self._conf, self._listening)
             while self._workers or self._exit is None:
@@ -291,6 +292,7 @@ class Master:
         listening = self._listening
         try:
             conf = self._load_conf()
+            gc.collect()  # what the one before left
             if self._count(conf) == 0:
                 raise errors.ConfigurationError(
                     reason='workers cannot change to 0 while the service runs; restart it')

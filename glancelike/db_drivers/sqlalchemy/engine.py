@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
-from oslo_db.sqlalchemy import engines, exc_filters
+from oslo_db.sqlalchemy import exc_filters
 from sqlalchemy import event
 
 from glancelike.db_drivers.sqlalchemy import sqlite
@@ -111,6 +111,7 @@ def create_engine(url: sa.URL, options: Any) -> sa.Engine:
                                       recycle_seconds=options.connection_recycle_time)
         exc_filters.register_engine(engine)
         return engine
+    from oslo_db.sqlalchemy import engines  # brings SQLAlchemy's ORM: 0.1 s and 6 MiB, which SQLite does without
     wanted = {'connect_timeout': str(CONNECT_SECONDS), **(_KEEPALIVE if kind == 'postgresql' else {})}
     url = url.update_query_dict({name: value for name, value in wanted.items() if name not in url.query})
     if kind != 'postgresql':

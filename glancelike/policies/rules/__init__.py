@@ -6,7 +6,10 @@ import itertools
 
 from oslo_policy import policy
 
-from glancelike.policies.rules import base, discovery, images, members
+from glancelike.policies import kinds
+
+with kinds.built_in():  # the rules are parsed as they are made
+    from glancelike.policies.rules import base, discovery, images, members
 
 
 def list_rules() -> list[policy.RuleDefault]:

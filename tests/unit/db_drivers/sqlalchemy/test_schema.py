@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from glancelike.db_drivers.sqlalchemy import tables
-from glancelike.db_drivers.sqlalchemy.schema import CONTRACT, EXPAND
+from glancelike.db_drivers.sqlalchemy.schema import CONTRACT, CURRENT, EXPAND
 from glancelike.plugin import errors
 from tests import base
 from tests.servers import databases
@@ -34,6 +34,10 @@ class Tables:
         self.assertEqual((0, False), (self.schema.migrate(), self.schema.lacks_data()))
         self.schema.upgrade(f'{CONTRACT}@head')
         self.assertEqual((False, False), (self.schema.lacks(EXPAND), self.schema.lacks(CONTRACT)))
+
+    def test_a_current_database_is_known_by_its_versions(self):
+        self.schema.sync()
+        self.assertEqual(CURRENT, self.schema.heads())
 
     def test_a_database_of_another_program_is_refused(self):
         with self.driver._database.engine.begin() as connection:
