@@ -94,6 +94,18 @@ def load(conf: cfg.ConfigOpts, threads: NativeThreads | None = None, *, prog: st
     return Application(pipelines.load(conf, prog, services), services)
 
 
+def make_tables(conf: cfg.ConfigOpts) -> None:
+    """Bring the tables up to date, if the database answers now; what is wrong with it ``load`` will say."""
+    db = loading.load_db_driver(conf)
+    try:
+        db.ping()
+        db.create_schema()
+    except errors.GlanceError as error:
+        LOG.debug('The tables are left for later: %s', error)
+    finally:
+        db.close()
+
+
 def build(conf: cfg.ConfigOpts, threads: NativeThreads) -> Services:
     """The parts of the service, from the bottom up."""
     db = loading.load_db_driver(conf)

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     server.patch()  # before everything else: what is imported now is green
 
     from glancelike import app, errors
+    from glancelike.wsgi import workers
 
     arguments = sys.argv[1:] if argv is None else list(argv)
 
@@ -32,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return application
 
     try:
-        return server.serve(load_conf(), make_app, load_conf)
+        conf = load_conf()
+        if conf.db_auto_create:
+            workers.aside(lambda: app.make_tables(conf))
+        return server.serve(conf, make_app, load_conf)
     except errors.GlanceError as error:
         print(f'ERROR: {error}', file=sys.stderr)
         return 1
