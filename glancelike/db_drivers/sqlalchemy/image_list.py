@@ -32,7 +32,6 @@ from glancelike.db_drivers.sqlalchemy.page_sql import (
     FEW,
     GATHER,
     MANY,
-    MOST,
     ORDERED,
     OWN,
     OWN_SCOPE,
@@ -183,16 +182,16 @@ class ImageListMethods:
         ways = {group: page_sql.ways(plan, group) for group in seen}
         if parameters['os_hidden']:  # few are hidden, and only the indexes of the branches know which
             return tuple(Part(group, WALK) for group in seen)
-        several = {group: len(plan.filters) + (group.branches[0].reason == SHARED_WITH_ME) > 1 for group in seen}
+        gathered = SEVERAL if len(plan.filters) > 1 else MANY
         uncertain = [(group, place) for group in seen for place, _ in ways[group]
-                     if several[group] or not any(ordered for _, ordered in ways[group])]
+                     if len(plan.filters) + page_sql.shared(group) > 1
+                     or not any(ordered for _, ordered in ways[group])]
         counts: dict[tuple[Group, int], int] = {}
         if uncertain:
-            bounds = {'count_most': 1 + (MOST if any(several[group] for group, _ in uncertain) else MANY)}
-            found = connection.execute(self._page(Counts(plan, tuple(uncertain))), parameters | bounds).one()
-            counts = dict(zip(uncertain, found, strict=True))
+            counted = Counts(plan, tuple((group, place, gathered + 1) for group, place in uncertain))
+            counts = dict(zip(uncertain, connection.execute(self._page(counted), parameters).one(), strict=True))
         chosen = {group: _way({place: counts.get((group, place)) for place, _ in ways[group]}, dict(ways[group]),
-                              SEVERAL if several[group] else MANY) for group in seen}
+                              gathered) for group in seen}
         return tuple(Part(group, *way) for group, way in chosen.items() if way is not None)
 
 

@@ -5,7 +5,7 @@ Each function builds one statement without values; the driver keeps it by its pl
 
 Which index is read is not left to the planner where the database can be told: SQLite has no statistics unless
 somebody runs ANALYZE, and MariaDB's do not know that a stretch of an index ends early at LIMIT. PostgreSQL, which
-cannot be told, gets subqueries that it does not merge (OFFSET 0).
+cannot be told, gets subqueries that it does not merge (OFFSET 0), and an order by columns of the table to begin with.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from glancelike.plugin import query
 
 FEW = 300    # so many candidates of all projects are looked at one by one
 MANY = 1000  # so many images that a filter finds are fetched and sorted rather than looked for in the list,
-SEVERAL = 3000  # so many when others must be met too, since the list would be searched for what meets all,
-MOST = 10_000  # and so many are counted to tell which of several filters finds least
+SEVERAL = 3000  # so many when others must be met too: the list would be searched for what meets all
 TRIGRAMS = 'ix_images_name_trigrams'
 _NULLABLE = frozenset(column.name for column in images.c if column.nullable)
 
@@ -101,10 +100,10 @@ class Lookup(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many images each filter finds in each group, up to a bound."""
+    """How many images filters find in groups: (group, place, count no further than this) each."""
 
     plan: Plan
-    wanted: tuple[tuple[Group, int], ...]
+    wanted: tuple[tuple[Group, int, int], ...]
 
 
 def pieces(sort: Sequence[tuple[str, str]], nulls: Sequence[bool], row_values: bool) -> tuple[Piece, ...]:
@@ -138,19 +137,19 @@ def ways(plan: Plan, group: Group) -> list[tuple[int, bool]]:
     on one attribute (a least and a largest size) are one way, by the place of the first.
     """
     by_creation = plan.sort[0][0] == 'created_at'
-    shared = _shared(group)
-    found = [(MEMBERS, by_creation)] if shared else []
+    found = [(MEMBERS, by_creation)] if shared(group) else []
     fields = {plan.sort[0][0]}
     for place, shape in enumerate(plan.filters):
         if shape.kind != query.ATTRIBUTE:
             found.append((place, by_creation and group.scope is not None))
         elif shape.field in _INDEXED - fields and shape.op in (query.EQ, *_RANGES):
             fields.add(shape.field)
-            found.append((place, by_creation and shape.op == query.EQ and not shared))
+            found.append((place, by_creation and shape.op == query.EQ and not shared(group)))
     return found
 
 
-def _shared(group: Group) -> bool:
+def shared(group: Group) -> bool:
+    """Is it what others share with the caller?"""
     return group.branches[0].reason == SHARED_WITH_ME
 
 
@@ -231,19 +230,14 @@ def _of_rows(database: str, plan: Plan, part: Part, piece: Piece | None, status:
         columns = [table.c[_ORDERED_BY[key]] for key, _ in plan.sort]
         if piece is not None:
             rows += _in_piece(plan, piece, columns)
-    if database == 'postgresql':
-        fence = sa.select(table.c.image_id, table.c.image_created_at).where(*rows)
-        if part.way == ORDERED:
-            fence = fence.order_by(*_order(database, plan.sort, columns))
-        fence = fence.offset(sa.literal_column('0')).subquery('found')
-        if part.way == ORDERED:
-            columns = [fence.c[_ORDERED_BY[key]] for key, _ in plan.sort]
-        select = sa.select(*_columns(plan)).select_from(fence).join(images, images.c.id == fence.c.image_id)
+    if part.way == GATHER and database == 'postgresql':
+        found = sa.select(table.c.image_id).where(*rows).offset(sa.literal_column('0')).subquery('found')
+        select = sa.select(*_columns(plan)).select_from(found).join(images, images.c.id == found.c.image_id)
     else:
         both = table.join(images, images.c.id == table.c.image_id)
         select = sa.select(*_columns(plan)).select_from(both).where(*rows)
         select = _told(database, select, table, _LISTED[table])
-        select = _told(database, select, images, _PRIMARY[database])
+        select = _told(database, select, images, _PRIMARY.get(database, ''))
         if database == 'mysql':
             select = select.prefix_with('STRAIGHT_JOIN')
     return _first(database, plan, select.where(*wanted), columns)
@@ -291,17 +285,17 @@ def _is_member(plan: Plan, status: str | None = None) -> list[sa.ColumnElement]:
     return wanted
 
 
-def _count(database: str, plan: Plan, group: Group, place: int) -> sa.ColumnElement:
-    """How many images a filter finds in a group, up to *count_most* in each branch."""
+def _count(database: str, plan: Plan, group: Group, place: int, most: int) -> sa.ColumnElement:
+    """How many images a filter finds in a group, up to *most* in each branch."""
     table = _table(plan, place)
     if table is not images:
         some = _told(database, sa.select(sa.literal_column('1')).select_from(table)
                      .where(*_found(database, plan, group, place)), table, _LISTED[table])
-        return _up_to_most(some)
+        return _up_to(most, some)
     field = plan.filters[place].field
     conditions = [filters.condition(shape, number) for number, shape in enumerate(plan.filters)
                   if shape.kind == query.ATTRIBUTE and shape.field == field]
-    counts = [_up_to_most(_told(database, sa.select(sa.literal_column('1')).select_from(images).where(
+    counts = [_up_to(most, _told(database, sa.select(sa.literal_column('1')).select_from(images).where(
         *_in_branch(plan, branch, probed=False), *_in_order(), *conditions),
         images, _index(plan, branch, field))) for branch in group.branches]
     total = counts[0]
@@ -310,9 +304,9 @@ def _count(database: str, plan: Plan, group: Group, place: int) -> sa.ColumnElem
     return total
 
 
-def _up_to_most(some: sa.Select) -> sa.ColumnElement:
-    most = sa.bindparam('count_most', type_=sa.Integer())
-    return sa.select(sa.func.count()).select_from(some.limit(most).subquery()).scalar_subquery()
+def _up_to(most: int, some: sa.Select) -> sa.ColumnElement:
+    return sa.select(sa.func.count()).select_from(
+        some.limit(sa.literal_column(str(most))).subquery()).scalar_subquery()
 
 
 def _picked(database: str, plan: Plan) -> sa.Select:

@@ -90,6 +90,17 @@ class SqliteSchemaTest(Tables, databases.Sqlite, base.TestCase):
 class PostgreSQLSchemaTest(Tables, databases.OnPostgreSQL, base.TestCase):
     """On PostgreSQL."""
 
+    def test_without_trigrams_everything_else_is_made(self):
+        """The extension cannot be made in a database whose public schema already has a function of its name."""
+        with self.driver._database.engine.begin() as connection:
+            connection.exec_driver_sql('CREATE FUNCTION similarity(text, text) RETURNS real LANGUAGE sql AS '
+                                       "'SELECT 1::real'")
+        self.schema.sync()
+        self.schema.check()
+        found = {index['name'] for index in sa.inspect(self.driver._database.engine).get_indexes('images')}
+        self.assertIn('ix_images_owner_by_name', found)
+        self.assertNotIn('ix_images_name_trigrams', found)
+
 
 class MariaDBSchemaTest(Tables, databases.OnMariaDB, base.TestCase):
     """On MariaDB."""

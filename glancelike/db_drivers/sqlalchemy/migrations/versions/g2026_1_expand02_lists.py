@@ -1,7 +1,10 @@
 """An index for every order of a list in every branch, and what rows of properties, tags and members are listed by."""
 
+import logging
+
 import sqlalchemy as sa
 from alembic import op
+from oslo_db import exception as db_exception
 from sqlalchemy.dialects import mysql
 
 from glancelike.db_drivers.sqlalchemy.migrations.data import listed
@@ -11,6 +14,7 @@ down_revision = 'g2026_1_expand01'
 branch_labels = None
 depends_on = None
 
+LOG = logging.getLogger(__name__)
 INDEXED_CHARACTERS = 191  # of a property's value; longer keys do not fit into an index
 SCOPE_CHARACTERS = 64     # of an owner: an index entry of PostgreSQL may have 2,704 bytes
 
@@ -67,3 +71,18 @@ def upgrade():
         if index not in known:
             lengths = {'value': INDEXED_CHARACTERS} if table == 'image_properties' else {}
             op.create_index(index, table, columns, mysql_length=lengths, mariadb_length=lengths)
+    if connection.dialect.name == 'postgresql' and 'ix_images_name_trigrams' not in known:
+        make_trigrams(connection)
+
+
+def make_trigrams(connection):
+    """An index for parts of names; the extension is part of PostgreSQL's contrib package and may be missing."""
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql('CREATE EXTENSION IF NOT EXISTS pg_trgm')
+            connection.exec_driver_sql(
+                'CREATE INDEX ix_images_name_trigrams ON images USING gin (name_folded gin_trgm_ops)')
+    except (sa.exc.DBAPIError, db_exception.DBError) as error:
+        LOG.warning('Searching for parts of names will read all names that the caller sees: no extension pg_trgm (%s). '
+                    'To have it later: CREATE EXTENSION pg_trgm; CREATE INDEX ix_images_name_trigrams ON images USING '
+                    'gin (name_folded gin_trgm_ops);', str(error).partition('\n')[0])
