@@ -154,7 +154,7 @@ class ImageListMethods:
 
     def _candidates(self, connection: sa.Connection, shapes: Sequence[filters.Shape],
                     parameters: dict[str, Any]) -> list[str] | None:
-        """Ids of all images (deleted and invisible ones too) that fulfil some filter, when they are few; else None."""
+        """Ids of all images (invisible ones too) that fulfil some filter, when they are few; else None."""
         for place, shape in sorted(enumerate(shapes), key=lambda one: one[1].kind == query.TAG):
             if shape.kind == query.ATTRIBUTE and not (
                     shape.field in _LOOKED_UP and shape.op in (query.EQ, query.IN)

@@ -212,7 +212,7 @@ def _of_images(database: str, plan: Plan, part: Part, branch: Branch, piece: Pie
     elif piece is not None:
         wanted += _in_piece(plan, piece, columns)
     select = _told(database, sa.select(*_columns(plan)).where(*wanted), images, _index(plan, branch, key))
-    if part.way == GATHER and database == 'postgresql':
+    if part.way == GATHER and database == 'postgresql' and not plan.counting:
         few = select.offset(sa.literal_column('0')).subquery('few')
         select, columns = sa.select(few), [few.c[key] for key, _ in plan.sort]
     return _first(database, plan, select, columns)
@@ -259,6 +259,16 @@ def _told(database: str, select: sa.Select, table: sa.Table, index: str) -> sa.S
     return select if hint is None else select.with_hint(table, hint)
 
 
+def _by_index(database: str, select: sa.Select, table: sa.Table) -> sa.Select:
+    """The first rows of another table by the index that lists are read by.
+
+    PostgreSQL reads all of a bitmap first unless an order keeps it from that.
+    """
+    if database == 'postgresql' and table is image_properties:
+        return select.order_by(table.c.scope, table.c.image_created_at, table.c.image_id)
+    return _told(database, select, table, _LISTED[table])
+
+
 def _index(plan: Plan, branch: Branch, key: str) -> str:
     of_owner = branch.reason == OWN or filters.Shape(query.ATTRIBUTE, 'owner', query.EQ) in plan.filters
     return f'ix_images_{"owner" if of_owner else "visibility"}_by_{key}'
@@ -273,6 +283,8 @@ def _found(database: str, plan: Plan, group: Group, place: int, status: str | No
         found.append(table.c.scope == sa.literal_column(f"'{PUBLIC}'", sa.String()))
     elif group.scope == OWN_SCOPE:
         found.append(table.c.scope == sa.bindparam('caller_scope', type_=sa.String()))
+    else:
+        found.append(table.c.scope.is_not(None))
     return found
 
 
@@ -289,9 +301,8 @@ def _count(database: str, plan: Plan, group: Group, place: int, most: int) -> sa
     """How many images a filter finds in a group, up to *most* in each branch."""
     table = _table(plan, place)
     if table is not images:
-        some = _told(database, sa.select(sa.literal_column('1')).select_from(table)
-                     .where(*_found(database, plan, group, place)), table, _LISTED[table])
-        return _up_to(most, some)
+        some = sa.select(sa.literal_column('1')).select_from(table).where(*_found(database, plan, group, place))
+        return _up_to(most, _by_index(database, some, table))
     field = plan.filters[place].field
     conditions = [filters.condition(shape, number) for number, shape in enumerate(plan.filters)
                   if shape.kind == query.ATTRIBUTE and shape.field == field]
@@ -323,8 +334,8 @@ def _lookup(database: str, shape: filters.Shape, place: int) -> sa.Select:
         found = sa.select(images.c.id).where(filters.condition(shape, place))
     else:
         table = image_tags if shape.kind == query.TAG else image_properties
-        found = _told(database, sa.select(table.c.image_id).where(*filters.holds(shape, place, database)), table,
-                      _LISTED[table])
+        found = sa.select(table.c.image_id).where(*filters.holds(shape, place, database), table.c.scope.is_not(None))
+        found = _by_index(database, found, table)
     return found.limit(sa.literal_column(str(FEW + 1)))
 
 

@@ -41,14 +41,20 @@ COLUMNS = {'image_properties': {'scope': scope, 'image_created_at': moment},
            'image_members': {'image_created_at': moment}}
 
 
+#: Rows that lists pass over stay out of the indexes where the database can do that: deleting an image then only
+#: removes entries. MySQL keeps them apart by a column.
+LISTED = {'images': sa.column('deleted') == sa.false(), 'image_properties': sa.column('scope').is_not(None),
+          'image_tags': sa.column('scope').is_not(None)}
+
+
 def indexes(database):
     """(table, index, columns) as *database* wants them."""
-    postgresql = database == 'postgresql'
+    postgresql, mysql = database == 'postgresql', database in ('mysql', 'mariadb')
     for word, fixed in BRANCHES.items():
         for key, order in ORDERS.items():
             yield 'images', f'ix_images_{word}_by_{key}', [
                 sa.text(f'{column} NULLS FIRST') if postgresql and column in NULLABLE else column
-                for column in (*fixed, *order)]
+                for column in (*fixed, *order) if mysql or column != 'deleted']
     value = sa.text(f'"left"(value, {INDEXED_CHARACTERS})') if postgresql else 'value'
     listed_by = ['scope', 'image_created_at', 'image_id']
     yield 'image_properties', 'ix_image_properties_listed', ['name', value, *listed_by]
@@ -70,7 +76,9 @@ def upgrade():
     for table, index, columns in indexes(connection.dialect.name):
         if index not in known:
             lengths = {'value': INDEXED_CHARACTERS} if table == 'image_properties' else {}
-            op.create_index(index, table, columns, mysql_length=lengths, mariadb_length=lengths)
+            listed_only = LISTED.get(table)
+            op.create_index(index, table, columns, mysql_length=lengths, mariadb_length=lengths,
+                            sqlite_where=listed_only, postgresql_where=listed_only)
     if connection.dialect.name == 'postgresql' and 'ix_images_name_trigrams' not in known:
         make_trigrams(connection)
 
