@@ -259,12 +259,12 @@ def _told(database: str, select: sa.Select, table: sa.Table, index: str) -> sa.S
     return select if hint is None else select.with_hint(table, hint)
 
 
-def _by_index(database: str, select: sa.Select, table: sa.Table) -> sa.Select:
+def _by_index(database: str, select: sa.Select, table: sa.Table, of_all: bool = True) -> sa.Select:
     """The first rows of another table by the index that lists are read by.
 
-    PostgreSQL reads all of a bitmap first unless an order keeps it from that.
+    PostgreSQL makes a bitmap of all first, unless an order keeps it from that; in a single scope, it then sorts.
     """
-    if database == 'postgresql' and table is image_properties:
+    if database == 'postgresql' and table is image_properties and of_all:
         return select.order_by(table.c.scope, table.c.image_created_at, table.c.image_id)
     return _told(database, select, table, _LISTED[table])
 
@@ -302,7 +302,7 @@ def _count(database: str, plan: Plan, group: Group, place: int, most: int) -> sa
     table = _table(plan, place)
     if table is not images:
         some = sa.select(sa.literal_column('1')).select_from(table).where(*_found(database, plan, group, place))
-        return _up_to(most, _by_index(database, some, table))
+        return _up_to(most, _by_index(database, some, table, of_all=group.scope is None))
     field = plan.filters[place].field
     conditions = [filters.condition(shape, number) for number, shape in enumerate(plan.filters)
                   if shape.kind == query.ATTRIBUTE and shape.field == field]
