@@ -19,6 +19,7 @@ from glancelike.plugin import Filter, query
 INDEXED_CHARACTERS = 191
 
 NOTHING = 'nothing'  # op of a shape that no image fulfils
+LONG = 'long'        # op of an equality with a value that no index holds whole
 SET = 'set'          # op of a shape that every value but NULL fulfils
 
 _COMPARISONS = {query.GT: lambda column, value: column > value, query.GTE: lambda column, value: column >= value,
@@ -39,7 +40,8 @@ def split(wanted: Filter, place: int) -> tuple[Shape, dict[str, Any]]:
     A value that no database could keep matches nothing, whatever it is compared with; it is no error.
     """
     if wanted.kind != query.ATTRIBUTE:
-        shape = Shape(wanted.kind, '', query.EQ)
+        long = wanted.kind == query.PROPERTY and len(wanted.value) >= INDEXED_CHARACTERS
+        shape = Shape(wanted.kind, '', LONG if long else query.EQ)
         text = [wanted.value] if wanted.kind == query.TAG else [wanted.field, wanted.value]
         if not all(values.storable(one) for one in text):
             return shape._replace(op=NOTHING), {}
@@ -139,11 +141,13 @@ def holds(shape: Shape, place: int, database: str) -> list[sa.ColumnElement]:
     if shape.kind == query.TAG:
         return [image_tags.c.value == value]
     table = image_properties
-    wanted = [table.c.name == sa.bindparam(f'f{place}_name', type_=sa.String()), table.c.value == value]
-    if database == 'postgresql':  # the index is on this expression
-        wanted.append(sa.func.left(table.c.value, sa.literal_column(str(INDEXED_CHARACTERS)))
-                      == sa.bindparam(f'f{place}_start', type_=sa.String()))
-    return wanted
+    wanted = [table.c.name == sa.bindparam(f'f{place}_name', type_=sa.String())]
+    if database == 'postgresql':  # the index is on this expression; told of both, the planner expects next to no row
+        start = sa.bindparam(f'f{place}_start', type_=sa.String())
+        wanted.append(sa.func.left(table.c.value, sa.literal_column(str(INDEXED_CHARACTERS))) == start)
+        if shape.op != LONG:
+            return wanted
+    return [*wanted, table.c.value == value]
 
 
 def _attribute(shape: Shape, place: int) -> sa.ColumnElement:

@@ -41,13 +41,14 @@ class ImageMethods:
                 connection.execute(_INSERT, row)
             except db_exception.DBDuplicateEntry as error:
                 raise errors.ImageExists(image_id=image.id) from error
-            rows.insert_properties(connection, image.id, image.properties, stamp)
-            rows.write_tags(connection, image.id, (), image.tags, stamp)
-            locations = rows.add_locations(connection, image.id, image.locations, stamp)
             moment = values.aware(stamp)
-            return dataclasses.replace(image, created_at=moment, updated_at=moment, deleted_at=None, deleted=False,
-                                       version=1, properties=dict(image.properties), tags=frozenset(image.tags),
-                                       locations=locations)
+            created = dataclasses.replace(image, created_at=moment, updated_at=moment, deleted_at=None, deleted=False,
+                                          version=1, properties=dict(image.properties), tags=frozenset(image.tags))
+            at = rows.place(created)
+            rows.insert_properties(connection, image.id, created.properties, stamp, at)
+            rows.write_tags(connection, image.id, (), created.tags, stamp, at)
+            locations = rows.add_locations(connection, image.id, image.locations, stamp)
+            return dataclasses.replace(created, locations=locations) if image.locations else created
 
         def settled(connection: sa.Connection, created: Image) -> bool:
             found = connection.execute(rows.LOCKED, {'image_id': image.id, 'caller': None}).first()
@@ -91,10 +92,12 @@ class ImageMethods:
             if not image.deleted or _lost_data(connection, image):
                 raise errors.ImageNotFound(image_id=image_id)
             stamp = values.after(image.updated_at)
-            back = {'deleted': False, 'deleted_at': None}
+            back, scope = {'deleted': False, 'deleted_at': None}, rows.place(image)['scope']
             rows.set_row(connection, image, stamp, {**back, 'status': status})
             for table in CHILDREN:
                 change: dict[str, Any] = dict(back)
+                if 'scope' in table.c:
+                    change['scope'] = scope
                 if table is image_locations:
                     change['status'] = 'active'
                 connection.execute(sa.update(table).where(*_deleted_with(table, image)).values(change))
@@ -145,6 +148,8 @@ def _delete_with(table: sa.Table) -> sa.Update:
     """Child rows are deleted together with their image. updated_at stays: a restored member is as before."""
     update = sa.update(table).where(table.c.image_id == sa.bindparam('of_image', type_=sa.String())).values(
         deleted=True, deleted_at=sa.bindparam('deleted_at'))
+    if 'scope' in table.c:
+        update = update.values(scope=None)
     if table is image_locations:
         return update.where(table.c.status == 'active').values(status='pending_delete')
     return update

@@ -29,7 +29,7 @@ class MemberMethods:
         stamp = values.now()
 
         def work(connection: sa.Connection) -> Member:
-            rows.lock(connection, ctx, image_id)
+            image = rows.lock(connection, ctx, image_id)
             known = connection.execute(sa.select(image_members.c.member).where(
                 image_members.c.image_id == image_id)).scalars().all()
             if member in known:
@@ -38,7 +38,7 @@ class MemberMethods:
                 raise errors.QuotaExceeded(resource='members', limit=at_most, wanted=len(known) + 1)
             connection.execute(sa.insert(image_members), {
                 'image_id': image_id, 'member': member, 'can_share': can_share, 'status': status,
-                **values.born(stamp)})
+                'image_created_at': values.naive(image.created_at), **values.born(stamp)})
             return Member(image_id, member, status, can_share, values.aware(stamp), values.aware(stamp))
 
         def settled(connection: sa.Connection, added: Member) -> bool:

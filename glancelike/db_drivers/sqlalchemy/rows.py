@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from glancelike.db_drivers.sqlalchemy import values
 from glancelike.db_drivers.sqlalchemy.engine import Database
 from glancelike.db_drivers.sqlalchemy.tables import (
+    PUBLIC,
+    SCOPE_CHARACTERS,
     image_locations,
     image_members,
     image_properties,
@@ -206,17 +208,33 @@ def apply(connection: sa.Connection, image: Image, changes: ImageChanges,
     row = values.attribute_row(changes.attributes)
     stamp = values.after(image.updated_at)
     set_row(connection, image, stamp, row)
-    properties = _write_properties(connection, image, changes, stamp)
+    after = dataclasses.replace(image, **changes.attributes)
+    at = place(after)
+    if at != place(image):
+        move(connection, image.id, at['scope'])
+    properties = _write_properties(connection, image, changes, stamp, at)
     tags = image.tags if changes.tags is None else frozenset(changes.tags)
-    write_tags(connection, image.id, image.tags, tags, stamp)
+    write_tags(connection, image.id, image.tags, tags, stamp, at)
     added = add_locations(connection, image.id, locations, stamp, upload_id)
-    return dataclasses.replace(image, **changes.attributes, version=image.version + 1,
+    return dataclasses.replace(after, version=image.version + 1,
                                updated_at=values.aware(stamp), properties=properties, tags=tags,
                                locations=image.locations + added)
 
 
+def place(image: Image) -> dict[str, Any]:
+    """What rows of properties and tags repeat of their image that is not deleted; see tables.py."""
+    scope = PUBLIC if image.visibility == 'public' else (image.owner or '')[:SCOPE_CHARACTERS]
+    return {'scope': scope, 'image_created_at': values.naive(image.created_at)}
+
+
+def move(connection: sa.Connection, image_id: str, scope: str | None) -> None:
+    """Write the scope of the rows of an image."""
+    for table in (image_properties, image_tags):
+        connection.execute(sa.update(table).where(table.c.image_id == image_id).values(scope=scope))
+
+
 def _write_properties(connection: sa.Connection, image: Image, changes: ImageChanges,
-                      stamp: datetime.datetime) -> dict[str, str]:
+                      stamp: datetime.datetime, at: Mapping[str, Any]) -> dict[str, str]:
     before = image.properties
     wanted = {name: value for name, value in changes.set_properties.items() if name not in changes.remove_properties}
     gone = [name for name in changes.remove_properties if name in before]
@@ -230,25 +248,25 @@ def _write_properties(connection: sa.Connection, image: Image, changes: ImageCha
         connection.execute(_SET_PROPERTY, [
             {'of_image': image.id, 'which': name, 'new_value': value, 'new_updated_at': stamp}
             for name, value in other.items()])
-    insert_properties(connection, image.id, new, stamp)
+    insert_properties(connection, image.id, new, stamp, at)
     kept = {name: value for name, value in before.items() if name not in gone}
     return kept | wanted
 
 
 def insert_properties(connection: sa.Connection, image_id: str, properties: Mapping[str, str],
-                      stamp: datetime.datetime) -> None:
-    """Store properties that the image does not have."""
+                      stamp: datetime.datetime, at: Mapping[str, Any]) -> None:
+    """Store properties that the image does not have; *at* is its ``place``."""
     for name, value in properties.items():
         values.check_property(name, value)
     if properties:
         connection.execute(_INSERT_PROPERTY, [
-            {'image_id': image_id, 'name': name, 'value': value, **values.born(stamp)}
+            {'image_id': image_id, 'name': name, 'value': value, **values.born(stamp), **at}
             for name, value in sorted(properties.items())])
 
 
 def write_tags(connection: sa.Connection, image_id: str, before: Iterable[str], wanted: Iterable[str],
-               stamp: datetime.datetime) -> None:
-    """Make *wanted* the tags of a locked image."""
+               stamp: datetime.datetime, at: Mapping[str, Any]) -> None:
+    """Make *wanted* the tags of a locked image; *at* is its ``place``."""
     before, wanted = frozenset(before), frozenset(wanted)
     gone, new = before - wanted, wanted - before
     for tag in new:
@@ -256,7 +274,7 @@ def write_tags(connection: sa.Connection, image_id: str, before: Iterable[str], 
     if gone:
         connection.execute(_DELETE_TAGS, {'image_id': image_id, 'tags': sorted(gone)})
     if new:
-        connection.execute(_INSERT_TAG, [{'image_id': image_id, 'value': tag, **values.born(stamp)}
+        connection.execute(_INSERT_TAG, [{'image_id': image_id, 'value': tag, **values.born(stamp), **at}
                                          for tag in sorted(new)])
 
 

@@ -5,7 +5,12 @@ the columns of both.
 
 Names and columns of images, image_properties, image_tags, image_locations and image_members are those an
 operator knows from Glance. Ours: ``images.version``, ``images.name_folded``, ``image_locations.store`` and
-``upload_id``, and the tables ``image_uploads`` and ``project_locks``.
+``upload_id``, ``scope`` and ``image_created_at`` of child rows, and the tables ``image_uploads`` and ``project_locks``.
+
+``scope`` and ``image_created_at`` repeat what a list needs of a row's image, so that an index gives the images with a
+property in the order of the default list without those that the caller does not see: ``scope`` is PUBLIC, or the
+beginning of the owner, or NULL while the image is deleted. Whoever changes an image's visibility or owner, deletes or
+restores it changes its rows (``rows.place``).
 
 Text compares byte for byte: collation "C" on PostgreSQL, a binary one on MySQL and MariaDB (chosen by the
 migration), SQLite's own default. Times are UTC, naive, with microseconds.
@@ -16,6 +21,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
+
+PUBLIC = 'public'
+SCOPE_CHARACTERS = 64  # of the owner, so that an entry fits into an index of PostgreSQL
 
 
 def text(length: int) -> sa.types.TypeEngine:
@@ -41,6 +49,11 @@ def times() -> list[sa.Column]:
     """Columns that every kind of row of an image has; ``deleted`` follows the image's own."""
     return [sa.Column('created_at', moment(), nullable=False), sa.Column('updated_at', moment(), nullable=False),
             sa.Column('deleted_at', moment()), sa.Column('deleted', sa.Boolean(), nullable=False)]
+
+
+def listed_by() -> list[sa.Column]:
+    """What a row repeats of its image; see above."""
+    return [sa.Column('scope', text(SCOPE_CHARACTERS)), sa.Column('image_created_at', moment())]
 
 
 images = sa.Table(
@@ -71,14 +84,14 @@ image_properties = sa.Table(
     row_id(), image_id(),
     sa.Column('name', text(255), nullable=False),
     sa.Column('value', sa.Text(), nullable=False),
-    *times(),
+    *times(), *listed_by(),
 )
 
 image_tags = sa.Table(
     'image_tags', METADATA,
     row_id(), image_id(),
     sa.Column('value', text(255), nullable=False),
-    *times(),
+    *times(), *listed_by(),
 )
 
 image_locations = sa.Table(
@@ -99,6 +112,7 @@ image_members = sa.Table(
     sa.Column('can_share', sa.Boolean(), nullable=False),
     sa.Column('status', text(20), nullable=False),
     *times(),
+    sa.Column('image_created_at', moment()),
 )
 
 #: One row for each upload that is not settled: the writer's lease and its reservation of storage.

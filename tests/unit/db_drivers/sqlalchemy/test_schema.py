@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from glancelike.db_drivers.sqlalchemy import tables
+from glancelike.db_drivers.sqlalchemy import tables, values
 from glancelike.db_drivers.sqlalchemy.schema import CONTRACT, CURRENT, EXPAND
 from glancelike.plugin import errors
 from tests import base
@@ -31,9 +31,34 @@ class Tables:
         self.schema.upgrade(f'{EXPAND}@head')
         self.schema.check()
         self.assertEqual((False, True), (self.schema.lacks(EXPAND), self.schema.lacks(CONTRACT)))
-        self.assertEqual((0, False), (self.schema.migrate(), self.schema.lacks_data()))
+        self.assertEqual(0, self.schema.migrate())
         self.schema.upgrade(f'{CONTRACT}@head')
-        self.assertEqual((False, False), (self.schema.lacks(EXPAND), self.schema.lacks(CONTRACT)))
+        self.assertEqual((False, False, False),
+                         (self.schema.lacks(EXPAND), self.schema.lacks(CONTRACT), self.schema.lacks_data()))
+
+    def test_rows_of_an_earlier_release_are_listed_after_each_phase(self):
+        """Rows from before the expansion, and those that a service of that release writes beside the new one."""
+        self.schema.upgrade('g2026_1_expand01')
+        engine, wanted = self.driver._database.engine, []
+        for image_id, phase in (('1', f'{EXPAND}@head'), ('2', None)):
+            with engine.begin() as connection:
+                stamp = values.now()
+                for table, row in ((tables.images, {
+                        'id': image_id, 'status': 'active', 'visibility': 'private', 'owner': 'project', 'version': 1,
+                        'protected': False, 'os_hidden': False, 'min_disk': 0, 'min_ram': 0}),
+                        (tables.image_tags, {'image_id': image_id, 'value': 'tag'})):
+                    connection.execute(sa.insert(table), {**row, **values.born(stamp)})
+            wanted.append(image_id)
+            if phase:
+                self.schema.upgrade(phase)
+            else:
+                self.assertTrue(self.schema.lacks_data())
+                self.assertEqual(1, self.schema.migrate())
+            with engine.connect() as connection:
+                self.assertEqual([(one, 'project') for one in wanted], [tuple(row) for row in connection.execute(
+                    sa.select(tables.image_tags.c.image_id, tables.image_tags.c.scope).order_by('image_id'))])
+        self.schema.sync()
+        self.assertFalse(self.schema.lacks_data())
 
     def test_a_current_database_is_known_by_its_versions(self):
         self.schema.sync()
@@ -68,6 +93,17 @@ class SqliteSchemaTest(Tables, databases.Sqlite, base.TestCase):
 
 class PostgreSQLSchemaTest(Tables, databases.OnPostgreSQL, base.TestCase):
     """On PostgreSQL."""
+
+    def test_without_trigrams_everything_else_is_made(self):
+        """The extension cannot be made in a database whose public schema already has a function of its name."""
+        with self.driver._database.engine.begin() as connection:
+            connection.exec_driver_sql('CREATE FUNCTION similarity(text, text) RETURNS real LANGUAGE sql AS '
+                                       "'SELECT 1::real'")
+        self.schema.sync()
+        self.schema.check()
+        found = {index['name'] for index in sa.inspect(self.driver._database.engine).get_indexes('images')}
+        self.assertIn('ix_images_owner_by_name', found)
+        self.assertNotIn('ix_images_name_trigrams', found)
 
 
 class MariaDBSchemaTest(Tables, databases.OnMariaDB, base.TestCase):
