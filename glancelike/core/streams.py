@@ -1,8 +1,8 @@
 """The way of an image's bytes from a request body to a store: cut, counted, limited, hashed, looked at.
 
-Each piece goes to the store while it is being hashed on native threads, one for each digest, and the next ones are read
-meanwhile. No digest waits for another, or for the store, until it is LAG_PIECES ahead. So the slowest of reading,
-hashing and writing sets the pace, and a few pieces are in memory, whatever the size of the image.
+Each piece goes to the store while it is being hashed on native threads, one for each digest, and the next ones are
+read meanwhile. Nobody waits for a digest before it is LAG_PIECES behind. So the slowest of reading, hashing and writing
+sets the pace, and a few pieces are in memory, whatever the size of the image.
 
 All that can be wrong with the data is found before the last piece is out: the error comes out of the iterator that the
 store reads, and by ADD-4 of the store contract nothing of the image stays there.
@@ -24,8 +24,8 @@ from glancelike.core.threads import NativeThreads, Pending
 #: Bytes of a piece. From 256 KiB to 4 MiB the CPU time of an upload is the same within the noise (4.1 to 4.4 s/GiB with
 #: md5 and sha512, where the two alone take 3.7); smaller pieces mean more hand-overs, larger ones more memory.
 PIECE_BYTES = 2**20
-#: Pieces that a digest may be behind the reader. With 1 both digests march in step, and each stands still while the next
-#: piece is on its way.
+#: Pieces that a digest may be behind the reader. With 1 both digests march in step, and each stands still while the
+#: next piece is on its way.
 LAG_PIECES = 3
 #: Pieces below this are hashed where they are: another thread would cost more than the hash.
 INLINE_BYTES = 2**16

@@ -53,7 +53,7 @@ from .directories import Directory, HangLimit, directories_of
 LOG = logging.getLogger(__name__)
 
 _MAX_PIECE_BYTES = 4 * 2**20  # GET-6
-#: The disk begins to write each such part of an upload while the rest comes in, instead of 1 GiB under the last fsync.
+#: The disk begins to write each such part of an upload while the rest comes in, instead of all under the last fsync.
 _WRITE_BACK_BYTES = 8 * 2**20
 _SPARSE_BLOCK_BYTES = 64 * 2**10
 _ZEROS = bytes(_SPARSE_BLOCK_BYTES)
@@ -415,8 +415,9 @@ def _write_all(fd: int, data: bytes | memoryview) -> None:
 def _begin_write_back(fd: int, offset: int, length: int) -> None:
     """Start writing this part of the file to the disk, and wait for nothing.
 
-    On Linux this advice starts write-back of dirty pages, and drops only those that are clean, before it returns
-    (mm/fadvise.c): the pages just written mostly stay, 98 % and more as measured. It is the one way that needs no ctypes.
+    On Linux this advice starts write-back of dirty pages and drops clean ones (mm/fadvise.c): of what was just written
+    98 % stay in the cache. Measured with 512 MiB that came at 450 MB/s: the fsync takes 12 to 24 ms instead of 300 to
+    370. Parts of 32 MiB lose up to a quarter of the cache; sync_file_range loses none, but needs ctypes.
     """
     with contextlib.suppress(OSError):  # an advice; fsync tells what is wrong with the disk
         os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
