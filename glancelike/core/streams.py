@@ -1,8 +1,8 @@
 """The way of an image's bytes from a request body to a store: cut, counted, limited, hashed, looked at.
 
-Each piece goes to the store while it is being hashed on native threads, one for each digest; the next piece is read
-meanwhile, and waits only for the hashes of the one before. So the slowest of reading, hashing and writing sets the
-pace, and three pieces are in memory at most.
+Each piece goes to the store while it is being hashed on native threads, one for each digest, and the next ones are
+read meanwhile. Nobody waits for a digest before it is LAG_PIECES behind. So the slowest of reading, hashing and writing
+sets the pace, and a few pieces are in memory, whatever the size of the image.
 
 All that can be wrong with the data is found before the last piece is out: the error comes out of the iterator that the
 store reads, and by ADD-4 of the store contract nothing of the image stays there.
@@ -10,7 +10,9 @@ store reads, and by ADD-4 of the store contract nothing of the image stays there
 
 from __future__ import annotations
 
+import collections
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +24,9 @@ from glancelike.core.threads import NativeThreads, Pending
 #: Bytes of a piece. From 256 KiB to 4 MiB the CPU time of an upload is the same within the noise (4.1 to 4.4 s/GiB with
 #: md5 and sha512, where the two alone take 3.7); smaller pieces mean more hand-overs, larger ones more memory.
 PIECE_BYTES = 2**20
+#: Pieces that a digest may be behind the reader. With 1 both digests march in step, and each stands still while the
+#: next piece is on its way.
+LAG_PIECES = 3
 #: Pieces below this are hashed where they are: another thread would cost more than the hash.
 INLINE_BYTES = 2**16
 #: Pieces that a server may have read ahead when a store refuses an image; they are kept until one more is read.
@@ -103,24 +108,69 @@ class Hashing:
     """
 
     def __init__(self, threads: NativeThreads, sinks: Sequence[Callable[[bytes], Any]]):
-        self._threads = threads
-        self._sinks = sinks
-        self._running: list[Pending] = []
+        self._lanes = [_Lane(threads, sink) for sink in sinks]
 
     def feed(self, piece: bytes) -> None:
-        """Start on this piece, as soon as the one before is done."""
-        self.wait()
+        """Have this piece hashed after those before it; waits while LAG_PIECES of them are not.
+
+        :raises Exception: what a sink has raised, as soon as it is known
+        """
         if len(piece) < INLINE_BYTES:
-            for sink in self._sinks:
-                sink(piece)
+            self.wait()
+            for lane in self._lanes:
+                lane.sink(piece)
         else:
-            self._running = [self._threads.start(sink, piece) for sink in self._sinks]
+            for lane in self._lanes:
+                lane.feed(piece)
 
     def wait(self) -> None:
-        """Until everything that was fed is hashed."""
-        running, self._running = self._running, []
-        for pending in running:
-            pending.result()
+        """Until everything that was fed is hashed. Errors as ``feed``."""
+        for lane in self._lanes:
+            lane.wait()
+
+
+class _Lane:
+    """The pieces on their way to one sink. It has a native thread only while there are any."""
+
+    def __init__(self, threads: NativeThreads, sink: Callable[[bytes], Any]):
+        self.sink = sink
+        self._threads = threads
+        self._pieces: collections.deque[bytes] = collections.deque()
+        self._lock = threading.Lock()
+        self._room = threading.Semaphore(LAG_PIECES)
+        self._running: Pending | None = None
+        self._draining = False
+        self._error: BaseException | None = None
+
+    def feed(self, piece: bytes) -> None:
+        self._room.acquire()
+        if self._error is not None:
+            raise self._error
+        with self._lock:
+            self._pieces.append(piece)
+            idle, self._draining = not self._draining, True
+        if idle:
+            self._running = self._threads.start(self._drain)
+
+    def wait(self) -> None:
+        if self._running is not None:
+            self._running.result()
+        if self._error is not None:
+            raise self._error
+
+    def _drain(self) -> None:
+        while True:
+            with self._lock:
+                if not self._pieces:
+                    self._draining = False
+                    return
+                piece = self._pieces.popleft()
+            try:
+                if self._error is None:
+                    self.sink(piece)
+            except BaseException as error:  # noqa: B902 - it comes out of the next call of the feeding thread
+                self._error = error
+            self._room.release()
 
 
 class Intake:

@@ -24,10 +24,10 @@ class Pending(Protocol):
 class NativeThreads:
     """Blocking calls for servers in which every request has a native thread of its own.
 
-    :param workers: most calls that ``start`` runs at once, 1 to 256
+    :param workers: most calls that ``start`` runs at once, 1 to 256; a large upload keeps one for each digest
     """
 
-    def __init__(self, workers: int = 8):
+    def __init__(self, workers: int = 64):
         self._workers = workers
         self._pool: concurrent.futures.ThreadPoolExecutor | None = None
 

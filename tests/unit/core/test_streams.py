@@ -7,7 +7,7 @@ import threading
 from glancelike import errors
 from glancelike.core import streams
 from glancelike.core.formats import FormatRules
-from glancelike.core.streams import PIECE_BYTES, Hashing, Intake
+from glancelike.core.streams import INLINE_BYTES, LAG_PIECES, PIECE_BYTES, Hashing, Intake
 from glancelike.core.threads import NativeThreads
 from tests import base
 from tests.unit.core.data import Body, BytesTestCase
@@ -199,6 +199,51 @@ class HashingTest(StreamsTestCase):
         hashing.feed(b'x' * PIECE_BYTES)
         done.set()
         hashing.wait()
+
+    def test_pieces_reach_a_sink_in_their_order(self):
+        seen = []
+        hashing = Hashing(self.threads, [seen.append])
+        pieces = [bytes([number]) * INLINE_BYTES for number in range(20)] + [b'short']
+        for piece in pieces:
+            hashing.feed(piece)
+        hashing.wait()
+        self.assertEqual(pieces, seen)
+
+    def test_a_slow_sink_does_not_hold_up_the_other(self):
+        go_on, all_seen, seen = threading.Event(), threading.Event(), []
+
+        def quick(piece):
+            seen.append(piece)
+            if len(seen) == LAG_PIECES:
+                all_seen.set()
+        hashing = Hashing(self.threads, [lambda piece: go_on.wait(30), quick])
+        for _ in range(LAG_PIECES):
+            hashing.feed(b'x' * INLINE_BYTES)
+        self.assertTrue(all_seen.wait(30))
+        go_on.set()
+        hashing.wait()
+
+    def test_the_caller_waits_for_a_sink_that_is_too_far_behind(self):
+        fed, seen = [], []
+
+        def sink(piece):
+            seen.append(len(fed))
+        hashing = Hashing(self.threads, [sink])
+        for number in range(50):
+            hashing.feed(b'x' * INLINE_BYTES)
+            fed.append(number)
+            self.assertTrue(len(fed) - len(seen) <= LAG_PIECES, (len(fed), len(seen)))
+        hashing.wait()
+
+    def test_a_failure_of_a_sink_stops_the_feeding(self):
+        def fails(piece):
+            raise RuntimeError('sink')
+        hashing = Hashing(self.threads, [fails])
+
+        def feed_on():
+            while True:
+                hashing.feed(b'x' * PIECE_BYTES)
+        self.assertRaises(RuntimeError, feed_on)
 
     def test_a_failure_of_a_sink_comes_out(self):
         def fails(piece):

@@ -216,6 +216,18 @@ class SeveralDirectoriesTest(Case):
 
 class TroubleTest(Case):
 
+    def test_large_uploads_are_written_back_in_parts_whatever_the_file_system_says_to_it(self):
+        parts = []
+
+        def refuse(fd, offset, length, advice):
+            parts.append((offset, length))
+            raise OSError(errno.EINVAL, 'no advice')
+        self.patch(os, 'posix_fadvise', refuse)
+        data = [os.urandom(2**20)] * 20
+        stored = self.store().add(self.image_id, data, None)
+        self.assertEqual((20 * 2**20, [(0, 8 * 2**20), (8 * 2**20, 8 * 2**20)]), (stored.size, parts))
+        self.assertTrue((self.folder / self.image_id).read_bytes() == b''.join(data))
+
     def test_a_disk_that_fills_up_keeps_nothing(self):
         self.small_disk()
         store = self.store()
