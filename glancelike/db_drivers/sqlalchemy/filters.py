@@ -110,16 +110,19 @@ def _successor(prefix: str) -> str | None:
     return None
 
 
-def condition(shape: Shape, place: int) -> sa.ColumnElement:
-    """The condition on ``images`` (of the enclosing query) for a shape."""
+def condition(shape: Shape, place: int, image_id: sa.Column = images.c.id) -> sa.ColumnElement:
+    """The condition on ``images`` (of the enclosing query) for a shape.
+
+    :param image_id: where the enclosing query has the id first; a probe there spares the images that it refuses
+    """
     if shape.op == NOTHING:
         return sa.false()
     if shape.kind == query.ATTRIBUTE:
         return _attribute(shape, place)
-    return _probe(shape, place)
+    return _probe(shape, place, image_id)
 
 
-def _probe(shape: Shape, place: int) -> sa.ColumnElement:
+def _probe(shape: Shape, place: int, image_id: sa.Column) -> sa.ColumnElement:
     """Has the image at hand that property or tag?
 
     A scalar subquery, because no planner turns one into a join: where this is used, many images have the value, so
@@ -127,12 +130,14 @@ def _probe(shape: Shape, place: int) -> sa.ColumnElement:
     """
     value = sa.bindparam(f'f{place}', type_=sa.String())
     if shape.kind == query.TAG:
-        tag = sa.select(image_tags.c.value).where(image_tags.c.image_id == images.c.id, image_tags.c.value == value)
-        return tag.correlate(images).scalar_subquery().is_not(None)
-    found = sa.select(image_properties.c.value).where(
-        image_properties.c.image_id == images.c.id,
-        image_properties.c.name == sa.bindparam(f'f{place}_name', type_=sa.String()))
-    return found.correlate(images).scalar_subquery() == value
+        tags = image_tags.alias(f'tag{place}')
+        tag = sa.select(tags.c.value).where(tags.c.image_id == image_id, tags.c.value == value)
+        return tag.correlate(image_id.table).scalar_subquery().is_not(None)
+    properties = image_properties.alias(f'property{place}')
+    found = sa.select(properties.c.value).where(
+        properties.c.image_id == image_id,
+        properties.c.name == sa.bindparam(f'f{place}_name', type_=sa.String()))
+    return found.correlate(image_id.table).scalar_subquery() == value
 
 
 def holds(shape: Shape, place: int, database: str) -> list[sa.ColumnElement]:

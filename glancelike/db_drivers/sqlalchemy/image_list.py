@@ -28,15 +28,16 @@ import sqlalchemy as sa
 from glancelike.db_drivers.sqlalchemy import filters, page_sql, rows, tables, values
 from glancelike.db_drivers.sqlalchemy.engine import Database
 from glancelike.db_drivers.sqlalchemy.page_sql import (
+    ALL,
     COMMUNITY,
     FEW,
     GATHER,
     MANY,
+    MEMBERS,
     ORDERED,
     OWN,
     OWN_SCOPE,
     PUBLIC_SCOPE,
-    SEVERAL,
     SHARED_WITH_ME,
     WALK,
     Branch,
@@ -182,37 +183,48 @@ class ImageListMethods:
         ways = {group: page_sql.ways(plan, group) for group in seen}
         if parameters['os_hidden']:  # few are hidden, and only the indexes of the branches know which
             return tuple(Part(group, WALK) for group in seen)
-        gathered = SEVERAL if len(plan.filters) > 1 else MANY
-        uncertain = [(group, place) for group in seen for place, _ in ways[group]
-                     if len(plan.filters) + page_sql.shared(group) > 1
-                     or not any(ordered for _, ordered in ways[group])]
-        counts: dict[tuple[Group, int], int] = {}
+        uncertain = [(group, place) for group in seen for place in _to_count(ways[group])]
+        counts: dict[tuple[Group, int], int | None] = {}
         if uncertain:
-            counted = Counts(plan, tuple((group, place, gathered + 1) for group, place in uncertain))
+            counted = Counts(plan, tuple(uncertain))
             counts = dict(zip(uncertain, connection.execute(self._page(counted), parameters).one(), strict=True))
         chosen = {group: _way({place: counts.get((group, place)) for place, _ in ways[group]}, dict(ways[group]),
-                              gathered) for group in seen}
+                              counts.get((group, ALL)), parameters['page_limit']) for group in seen}
         return tuple(Part(group, *way) for group, way in chosen.items() if way is not None)
 
 
-def _way(counts: dict[int, int | None], ordered: dict[int, bool], gathered: int) -> tuple[str, int | None] | None:
+def _to_count(ways: Sequence[tuple[int, bool]]) -> list[int]:
+    """What must be counted to choose among the ways."""
+    in_order = any(ordered for _, ordered in ways)
+    if not ways or in_order and len(ways) == 1:
+        return []
+    return [place for place, _ in ways] + ([] if in_order or ways[0][0] == MEMBERS else [ALL])
+
+
+def _way(counts: dict[int, int | None], ordered: dict[int, bool], everything: int | None,
+         limit: int | None) -> tuple[str, int | None] | None:
     """(way, place) for a group; None when there is nothing in it.
 
     :param counts: how many images each filter finds, None when it was not counted
     :param ordered: which filters find them in the order of the list
-    :param gathered: so many are gathered
+    :param everything: how many a walk can pass, None when it was not counted
+    :param limit: of the page, None: no limit
     """
     known = sorted((count, place) for place, count in counts.items() if count is not None)
-    if known and known[0][0] == 0:
-        return None
-    if known and known[0][0] <= MANY:
-        return GATHER, known[0][1]
     in_order = [place for _, place in known if ordered[place]] or [place for place in ordered if ordered[place]]
-    if in_order:
+    if not known:
+        return (ORDERED, in_order[0]) if in_order else (WALK, None)
+    least, place = known[0]
+    if least == 0:
+        return None
+    if in_order and (place in in_order or least > MANY):
         return ORDERED, in_order[0]
-    if known and known[0][0] <= gathered:
-        return GATHER, known[0][1]
-    return WALK, None
+    if least > MANY:
+        return WALK, None
+    # Of what a walk passes every (everything / least)-th image meets the filter.
+    if everything is not None and everything <= MANY and limit is not None and everything * limit < least * least:
+        return WALK, None
+    return GATHER, place
 
 
 def _with_children(connection: sa.Connection, found: Sequence[Any]) -> list[Image]:

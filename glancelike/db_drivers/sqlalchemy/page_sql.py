@@ -20,8 +20,10 @@ from glancelike.db_drivers.sqlalchemy.tables import PUBLIC, image_members, image
 from glancelike.plugin import query
 
 FEW = 300    # so many candidates of all projects are looked at one by one
-MANY = 1000  # so many images that a filter finds are fetched and sorted rather than looked for in the list,
-SEVERAL = 3000  # so many when others must be met too: the list would be searched for what meets all
+#: So many images are counted, and so many that a filter finds are fetched and sorted rather than looked for along the
+#: list. To find a page of L among V images, N of which meet the filter, takes V x L / N steps there, and N this way:
+#: as many for N = 4,500, when V is 1,000,000 and L is 20.
+MANY = 3000
 TRIGRAMS = 'ix_images_name_trigrams'
 _NULLABLE = frozenset(column.name for column in images.c if column.nullable)
 
@@ -35,7 +37,9 @@ PUBLIC_SCOPE, OWN_SCOPE = 'public', 'own'
 # Ways to read a group; see image_list.py.
 WALK, ORDERED, GATHER = 'walk', 'ordered', 'gather'
 _STATUSES = ('accepted', 'pending', 'rejected')  # of memberships
-MEMBERS = -1  # in place of a filter: the caller's memberships
+# In place of a filter.
+MEMBERS = -1  # the caller's memberships
+ALL = -2      # everything that a walk would pass
 
 _LISTED = {image_properties: 'ix_image_properties_listed', image_tags: 'ix_image_tags_listed',
            image_members: 'ix_image_members_listed'}
@@ -100,10 +104,10 @@ class Lookup(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many images filters find in groups: (group, place, count no further than this) each."""
+    """How many images filters find in groups, up to MANY + 1: (group, place) each."""
 
     plan: Plan
-    wanted: tuple[tuple[Group, int, int], ...]
+    wanted: tuple[tuple[Group, int], ...]
 
 
 def pieces(sort: Sequence[tuple[str, str]], nulls: Sequence[bool], row_values: bool) -> tuple[Piece, ...]:
@@ -158,7 +162,7 @@ def statement(database: str, plan: Plan | Lookup | Counts) -> sa.Select:
     if isinstance(plan, Lookup):
         return _lookup(database, *plan)
     if isinstance(plan, Counts):
-        return sa.select(*(_count(database, plan.plan, *wanted).label(f'n{number}')
+        return sa.select(*(_count_if_needed(database, plan.plan, *wanted).label(f'n{number}')
                            for number, wanted in enumerate(plan.wanted)))
     parts = [_picked(database, plan)] if plan.picked else [
         select for part in plan.parts for select in _selects(database, plan, part)]
@@ -222,7 +226,9 @@ def _of_rows(database: str, plan: Plan, part: Part, piece: Piece | None, status:
     """Images of a group by rows of properties, tags or members that name them."""
     table = _table(plan, part.place)
     rows = [*_found(database, plan, part.group, part.place, status)]
-    wanted = [*_always(plan, part.place), _seen(plan, part.group, is_member=part.place == MEMBERS)]
+    fenced = part.way == GATHER and database == 'postgresql'
+    wanted = [*_always(plan, part.place, images.c.id if fenced else table.c.image_id),
+              _seen(plan, part.group, is_member=part.place == MEMBERS)]
     columns = [images.c[key] for key, _ in plan.sort]
     if part.way == GATHER:
         wanted += _after_marker(plan)
@@ -230,7 +236,7 @@ def _of_rows(database: str, plan: Plan, part: Part, piece: Piece | None, status:
         columns = [table.c[_ORDERED_BY[key]] for key, _ in plan.sort]
         if piece is not None:
             rows += _in_piece(plan, piece, columns)
-    if part.way == GATHER and database == 'postgresql':
+    if fenced:
         found = sa.select(table.c.image_id).where(*rows).offset(sa.literal_column('0')).subquery('found')
         select = sa.select(*_columns(plan)).select_from(found).join(images, images.c.id == found.c.image_id)
     else:
@@ -297,13 +303,21 @@ def _is_member(plan: Plan, status: str | None = None) -> list[sa.ColumnElement]:
     return wanted
 
 
+def _count_if_needed(database: str, plan: Plan, group: Group, place: int) -> sa.ColumnElement:
+    """NULL where the caller's memberships are what to begin with: they are few, and what the filter finds is not."""
+    if place == MEMBERS or not shared(group):
+        return _count(database, plan, group, place, MANY + 1)
+    few = sa.func.nullif(_count(database, plan, group, place, FEW + 1), sa.literal_column(str(FEW + 1)))
+    return sa.case((_count(database, plan, group, MEMBERS, MANY + 1) > sa.literal_column(str(MANY)),
+                    _count(database, plan, group, place, MANY + 1)), else_=few)
+
+
 def _count(database: str, plan: Plan, group: Group, place: int, most: int) -> sa.ColumnElement:
     """How many images a filter finds in a group, up to *most* in each branch."""
-    table = _table(plan, place)
-    if table is not images:
+    if place != ALL and (table := _table(plan, place)) is not images:
         some = sa.select(sa.literal_column('1')).select_from(table).where(*_found(database, plan, group, place))
         return _up_to(most, _by_index(database, some, table, of_all=group.scope is None))
-    field = plan.filters[place].field
+    field = plan.sort[0][0] if place == ALL else plan.filters[place].field
     conditions = [filters.condition(shape, number) for number, shape in enumerate(plan.filters)
                   if shape.kind == query.ATTRIBUTE and shape.field == field]
     counts = [_up_to(most, _told(database, sa.select(sa.literal_column('1')).select_from(images).where(
@@ -318,6 +332,7 @@ def _count(database: str, plan: Plan, group: Group, place: int, most: int) -> sa
 def _up_to(most: int, some: sa.Select) -> sa.ColumnElement:
     return sa.select(sa.func.count()).select_from(
         some.limit(sa.literal_column(str(most))).subquery()).scalar_subquery()
+
 
 
 def _picked(database: str, plan: Plan) -> sa.Select:
@@ -359,10 +374,10 @@ def _in_order() -> list[sa.ColumnElement]:
     return [images.c.deleted == sa.false(), images.c.os_hidden == sa.bindparam('os_hidden', type_=sa.Boolean())]
 
 
-def _always(plan: Plan, but: int | None = None) -> list[sa.ColumnElement]:
+def _always(plan: Plan, but: int | None = None, image_id: sa.Column = images.c.id) -> list[sa.ColumnElement]:
     """What every image of the list fulfils; the filter at place *but* is asked elsewhere."""
     return [*_in_order(), images.c.status != sa.literal_column("'killed'", sa.String()),
-            *(filters.condition(shape, place) for place, shape in enumerate(plan.filters) if place != but)]
+            *(filters.condition(shape, place, image_id) for place, shape in enumerate(plan.filters) if place != but)]
 
 
 def _in_branch(plan: Plan, branch: Branch, *, probed: bool = True) -> list[sa.ColumnElement]:

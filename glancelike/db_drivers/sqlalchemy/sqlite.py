@@ -19,6 +19,9 @@ from oslo_db import exception as db_exception
 from sqlalchemy import event, pool
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
+#: Of pages, for each connection. With the 2 MB that SQLite has by itself, lists of 1,000,000 images read each page of
+#: an index again: 20 images by name took 6.8 ms of CPU instead of 5.1.
+CACHE_KIB = 8192
 BUSY_SECONDS = 10  # how long a writer waits for the others; the URL parameter ``timeout`` overrides it
 
 
@@ -89,6 +92,7 @@ def create_engine(url: sa.URL, *, idle: int, synchronous: bool, recycle_seconds:
         connection.execute('PRAGMA journal_mode = WAL')
         connection.execute(f'PRAGMA synchronous = {"FULL" if synchronous else "OFF"}')
         connection.execute('PRAGMA foreign_keys = ON')
+        connection.execute(f'PRAGMA cache_size = -{CACHE_KIB}')
 
     @event.listens_for(engine, 'begin')
     def begin(connection: sa.Connection) -> None:
