@@ -74,12 +74,14 @@ class HttpConnection:
         are served meanwhile. None seconds: waits for ever.
     :param make_poll: ``select.poll`` for native threads, given by who takes it out of the select module
     :param patient: while the server ends, may an idle connection bring one more request?
+    :param give_way: lets the other connections have a turn, between two requests
     """
 
     def __init__(self, sock: Any, peer: Any, settings: HttpSettings, application: Callable[[], Any],
                  stopping: Callable[[], bool], threads: Any,
                  wait_writable: Callable[[int, float | None], bool] | None = None,
-                 make_poll: Any = None, patient: Callable[[], bool] = lambda: False):
+                 make_poll: Any = None, patient: Callable[[], bool] = lambda: False,
+                 give_way: Callable[[], None] = lambda: None):
         self._sock = sock
         self._peer = peer[0] if isinstance(peer, tuple) else 'local'
         self._peer_port = str(peer[1]) if isinstance(peer, tuple) else ''
@@ -87,6 +89,7 @@ class HttpConnection:
         self._application = application
         self.stopping = stopping
         self.patient = patient
+        self._give_way = give_way
         self._threads = threads
         self._poll = make_poll or select.poll
         self._wait_writable = wait_writable or self._poll_writable
@@ -107,6 +110,7 @@ class HttpConnection:
         try:
             while self._serve_one():
                 self.served += 1
+                self._give_way()
         except (OSError, EOFError) as error:
             LOG.debug('connection of %s ended: %s', self._peer, error)
         finally:
