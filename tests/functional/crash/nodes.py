@@ -68,10 +68,12 @@ class NodesTestCase(base.TestCase):
 
     def slow_upload(self, node, image_id, **options) -> 'SlowUpload':
         """An upload that has begun: the image is saving and its first bytes are in the store."""
+        of_others = self.parts()
         upload = SlowUpload(node.port, image_id, **options)
         self.addCleanup(upload.vanish)
         upload.send(4 * MIB)
-        wait_until(lambda: any(path.stat().st_size for path in self.parts()), 30, 'the first bytes in the store')
+        wait_until(lambda: any(path.stat().st_size for path in self.parts() if path not in of_others), 30,
+                   'the first bytes in the store')
         self.assertEqual('saving', self.image(node, image_id)['status'])
         return upload
 
