@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -95,15 +96,17 @@ def load(conf: cfg.ConfigOpts, threads: NativeThreads | None = None, *, prog: st
 
 
 def make_tables(conf: cfg.ConfigOpts) -> None:
-    """Bring the tables up to date, if the database answers now; what is wrong with it ``load`` will say."""
-    db = loading.load_db_driver(conf)
-    try:
-        db.ping()
-        db.create_schema()
-    except errors.GlanceError as error:
-        LOG.debug('The tables are left for later: %s', error)
-    finally:
-        db.close()
+    """Bring the tables up to date, if the database answers now. For a process of its own: it logs nothing of what is
+    wrong, which ``load`` will meet again and say."""
+    with contextlib.suppress(errors.GlanceError):
+        logging.disable(logging.WARNING)
+        db = loading.load_db_driver(conf)
+        try:
+            db.ping()
+            logging.disable(logging.NOTSET)
+            db.create_schema()
+        finally:
+            db.close()
 
 
 def build(conf: cfg.ConfigOpts, threads: NativeThreads) -> Services:

@@ -100,13 +100,15 @@ def import_factories(conf: cfg.ConfigOpts, prog: str) -> None:
 
     :raises ConfigurationError: no such file
     """
-    parser = loadwsgi.ConfigLoader(paste_file(conf, prog)).parser
-    _map_factories(parser, paste_file(conf, prog))
-    for section in _in_use(parser, _name(conf, prog)):
-        for key in _KINDS:
-            if parser.has_option(section, key):
-                with contextlib.suppress(Exception):
-                    importlib.import_module(parser.get(section, key).partition(':')[0])
+    path = paste_file(conf, prog)
+    with contextlib.suppress(Exception):  # whatever it is, ``load`` meets it again
+        parser = loadwsgi.ConfigLoader(path).parser
+        _map_factories(parser, path)
+        for section in _in_use(parser, _name(conf, prog)):
+            for key in _KINDS:
+                if parser.has_option(section, key):
+                    with contextlib.suppress(Exception):
+                        importlib.import_module(parser.get(section, key).partition(':')[0])
 
 
 def _name(conf: cfg.ConfigOpts, prog: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: 0 stopped by a signal; 1 the configuration cannot work (``ERROR: ...`` on standard error says why);
         2 a worker process could not start
     """
+    # Some parents ignore it and hand that down; ended children could then not be waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.disable()  # the server enables it: nothing made while it starts is garbage (13 % of the CPU of a start)
     from glancelike.wsgi import server
     server.patch()  # before everything else: what is imported now is green

@@ -198,7 +198,7 @@ class LocalFileBody:
         if not data:
             raise OSError(f'the file ended {missing} bytes too early')
         self._position += len(data)
-        self.bytes_sent += len(data)
+        self.bytes_sent = max(self.bytes_sent, self._position - self.offset)
         return data
 
     def __iter__(self) -> Iterator[bytes]:

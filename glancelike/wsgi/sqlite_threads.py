@@ -77,7 +77,7 @@ class _Cursor(sqlite3.Cursor):
                 self._rows, self._more = self._execute(statement, parameters)
                 return self
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            if getattr(error, 'sqlite_errorcode', None) != sqlite3.SQLITE_INTERRUPT:  # the module's own have none
                 raise
         finally:
             connection.stop_at = math.inf

@@ -41,6 +41,7 @@ INTERRUPT_SECONDS = 1.0
 STEADY_SECONDS = 5.0          #: a worker that lived that long was no failed start
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+PR_SET_PDEATHSIG = 1  #: of <linux/prctl.h>
 WATCHED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1})
 
 
@@ -57,15 +58,25 @@ def aside(call: Callable[[], None]) -> None:
 
     Whether it worked is not told; a worker that needs what it made finds out.
     """
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
+            _end_with(parent)
             call()
         except Exception:
             LOG.exception('a call in a child process failed')
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel end this child when its parent dies, whatever it is waiting for."""
+    import ctypes  # here: only the child pays for it
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before
 
 
 @dataclasses.dataclass

@@ -14,8 +14,10 @@ URL (``@ : / %``) are written as ``%40`` and so on. MySQL and MariaDB always tal
 ``charset`` the URL says. The password is shown in no log and no error."""),
     cfg.StrOpt('connection_parameters', default='', help="""
 Parameters added to ``connection``, written ``name1=value1&name2=value2``."""),
-    cfg.IntOpt('max_pool_size', default=5, min=0, help="""
-Connections that each process keeps open; 0 means no limit. SQLite: connections kept when idle."""),
+    cfg.IntOpt('max_pool_size', default=10, min=0, help="""
+Connections that each process keeps open; 0 means no limit. SQLite: connections kept when idle. One that is opened
+beyond it is closed after use, which costs more than the use: let it be more than the requests that a process has in
+hand at a time."""),
     cfg.IntOpt('max_overflow', default=50, min=-1, help="""
 Connections that each process may open beyond ``max_pool_size`` for a moment; -1 means no limit. Not used with
 SQLite."""),

@@ -140,7 +140,7 @@ def ways(plan: Plan, group: Group) -> list[tuple[int, bool]]:
     Filters on what the list is sorted by are not among them: a walk reads just the stretch of those. Several filters
     on one attribute (a least and a largest size) are one way, by the place of the first.
     """
-    by_creation = plan.sort[0][0] == 'created_at'
+    by_creation = plan.sort[0][0] == 'created_at' and all(key in _ORDERED_BY for key, _ in plan.sort)
     found = [(MEMBERS, by_creation)] if shared(group) else []
     fields = {plan.sort[0][0]}
     for place, shape in enumerate(plan.filters):

@@ -26,7 +26,7 @@ BUSY_SECONDS = 10  # how long a writer waits for the others; the URL parameter `
 
 
 #: What ``rows`` raises, untranslated.
-FAILURES = (sqlite3.Error, sa.exc.SQLAlchemyError, db_exception.DBError)
+FAILURES = (sqlite3.Error, sa.exc.SQLAlchemyError, db_exception.DBError, UnicodeError)
 
 
 class _Compiler(SQLiteCompiler):

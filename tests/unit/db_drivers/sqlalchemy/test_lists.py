@@ -11,6 +11,7 @@ from tests.servers import databases
 from tests.unit.db_drivers.sqlalchemy.case import ADMIN, OWNER, PLACE, DriverCase
 
 NEWEST = (('created_at', 'desc'), ('id', 'desc'))
+NEWEST_BY_NAME = (('created_at', 'desc'), ('name', 'asc'), ('id', 'desc'))
 BY_NAME = (('name', 'asc'), *NEWEST)
 EXPLAIN = {'sqlite': 'EXPLAIN QUERY PLAN ', 'postgresql': 'EXPLAIN ', 'mysql': 'EXPLAIN '}
 
@@ -87,8 +88,8 @@ class Lists(DriverCase):
         common, tag = Filter('p', 'eq', 'common', query.PROPERTY), Filter('', 'eq', 't', query.TAG)
         least, most = Filter('size', 'gte', 3), Filter('size', 'lte', 17)
         active = Filter('status', 'eq', 'active')
-        for wanted in ((common,), (tag,), (common, tag), (least, most), (tag, least), (active,)):
-            for sort in (NEWEST, BY_NAME, (('size', 'desc'), *NEWEST), (('id', 'asc'),)):
+        for wanted in ((), (common,), (tag,), (common, tag), (least, most), (tag, least), (active,)):
+            for sort in (NEWEST, BY_NAME, (('size', 'desc'), *NEWEST), (('id', 'asc'),), NEWEST_BY_NAME):
                 for ctx in (OWNER, ADMIN, RequestContext(project_id='other')):
                     seen = []
                     for bounds in ({'FEW': 300}, {'FEW': 3}, {'FEW': 3, 'MANY': 3}, {'FEW': 3, 'MANY': 30}):
