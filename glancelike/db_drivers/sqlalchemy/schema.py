@@ -69,7 +69,10 @@ class Schema:
 
     def sync(self) -> None:
         """Everything: expand, migrate data, contract. In an up-to-date database nothing changes."""
-        if self.heads() and not (self.lacks(EXPAND) or self.lacks_data() or self.lacks(CONTRACT)):
+        heads = self.heads()
+        if heads == CURRENT:  # a contraction comes after the migrations of data
+            return
+        if heads and not (self.lacks(EXPAND) or self.lacks_data() or self.lacks(CONTRACT)):
             return
         with self._locked() as connection:
             scripts = _scripts()
