@@ -4,7 +4,7 @@ SQLite is a C library: while it waits for a lock or a disk, the native thread th
 handed to native threads, and the green thread goes on when they are done. The rows of a statement come along with
 its execution, so that a query costs one hop, not two; a transaction that changed nothing ends without one.
 
-A hop costs 80 to 160 us of CPU, a point query or the change of a row 8 us (2 shared cores, Python 3.11). So what waits
+A hop costs 80 to 95 us of CPU, a point query or the change of a row 8 us (2 shared cores, Python 3.11). So what waits
 for nobody is done in the hub's thread. In WAL mode, where a reader waits for no writer, and a writer for the disk only
 when it commits, that is:
 

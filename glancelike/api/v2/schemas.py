@@ -175,7 +175,7 @@ class Schemas:
             raise errors.InvalidBody(reason=_explain(wrong.absolute_path, wrong))
 
     def _fits_plainly(self, document: Mapping[str, Any]) -> bool:
-        """True for most good documents: jsonschema takes 250 us of CPU for one of 15 fields, this 5 us."""
+        """True for most good documents: jsonschema takes 150 us of CPU for one of 15 fields, this 5 us."""
         return self._required <= document.keys() and all(
             self._plain.get(name, self._plain_other)(value) for name, value in document.items())
 
