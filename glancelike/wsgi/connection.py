@@ -30,6 +30,7 @@ from glancelike.wsgi.response import JOIN_BYTES, Response
 LOG = logging.getLogger(__name__)
 ACCESS_LOG = logging.getLogger('glancelike.wsgi.access')
 
+TURN_REQUESTS = 4               #: a client that asks without a pause gets so many answers before others have a turn
 LINGER_BYTES = 16 * 1024 * 1024  #: an unread rest up to this is taken so that the client sees the answer
 LINGER_SECONDS = 2.0            #: the same, in time
 #: Of a file that are mapped at a time. What is sent from a map is copied once, by the kernel. Over loopback that costs
@@ -110,7 +111,8 @@ class HttpConnection:
         try:
             while self._serve_one():
                 self.served += 1
-                self._give_way()
+                if self.served % TURN_REQUESTS == 0:
+                    self._give_way()
         except (OSError, EOFError) as error:
             LOG.debug('connection of %s ended: %s', self._peer, error)
         finally:

@@ -679,7 +679,7 @@ class Server:
 
 def _give_way() -> None:
     """Let others run. A client whose next request is there already would otherwise keep its worker, and others wait:
-    16 clients that ask without a pause had a p99 of 66 ms instead of 28, at the same rate."""
+    beside uploads, four clients that ask without a pause have a p99 of 25 ms instead of 43."""
     hub = hubs.get_hub()
     hub.schedule_call_global(0, getcurrent().switch)
     hub.switch()
