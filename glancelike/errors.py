@@ -5,13 +5,14 @@
     GlanceError                      code is stable: clients may compare it; wsgi/faults.py maps classes to HTTP
     ├── Invalid                      the request is wrong, whoever asks
     │   ├── InvalidFilter, InvalidSort, InvalidMarker, InvalidLimit, InvalidPatch, InvalidBody, InvalidRange
-    │   ├── UnknownStore, SizeMismatch, SignatureInvalid, FormatsMissing, BadLocation
+    │   ├── UnknownStore, SizeMismatch, HashMismatch, SignatureInvalid, FormatsMissing, BadLocation, BadSource
+    │   ├── ImportRejected           an import plugin refuses the image
     ├── UnsupportedMediaType ── FormatMismatch, UnsafeImage
     ├── NotAuthenticated
     ├── Forbidden                    the caller may see it but may not do that
     │   ├── ReadOnlyContext, ProtectedImage, ReservedAttribute, ProtectedProperty, ImageDeactivated, NotShared
     ├── NotFound                     absent, or not visible to the caller: the same answer on purpose
-    │   ├── ImageNotFound, MemberNotFound, TagNotFound, ResourceNotFound
+    │   ├── ImageNotFound, MemberNotFound, TagNotFound, TaskNotFound, ResourceNotFound
     ├── Conflict                     the state does not allow it now
     │   ├── StatusConflict, VersionConflict, ImageExists, MemberExists, PropertyMissing, PropertyExists
     ├── PreconditionFailed           If-Match named another version
@@ -19,7 +20,8 @@
     ├── LimitExceeded ── ImageTooLarge, QuotaExceeded
     ├── RangeNotSatisfiable
     ├── ClientDisconnected           the caller went away in the middle of a body
-    ├── ServiceUnavailable ── DatabaseUnavailable
+    ├── ServiceUnavailable ── DatabaseUnavailable, SourceUnavailable
+    ├── TaskCancelled                its end was asked for
     ├── ConfigurationError           stops the start; the message names option and file
     │   ├── DriverLoadError
     └── StoreError                   a store driver says so; names the store
@@ -109,6 +111,12 @@ class SizeMismatch(Invalid):
     message = '%(declared)d bytes were declared but %(received)d were received.'
 
 
+class HashMismatch(Invalid):
+    """The data are not those whose hash was announced."""
+    code = 'hash_mismatch'
+    message = 'The data have another %(algorithm)s than announced: %(found)s, not %(wanted)s.'
+
+
 class SignatureInvalid(Invalid):
     """The image's signature does not fit its bytes, or cannot be checked."""
     code = 'signature_invalid'
@@ -123,6 +131,18 @@ class FormatsMissing(Invalid):
 class BadLocation(Invalid):
     """A location URL is of no use here."""
     code = 'bad_location'
+
+
+class BadSource(Invalid):
+    """What an image is to be imported from cannot be used; trying again does not help."""
+    code = 'bad_source'
+    message = 'The source of the image cannot be used: %(reason)s'
+
+
+class ImportRejected(Invalid):
+    """An import plugin refuses the image."""
+    code = 'import_rejected'
+    message = 'The image was refused by %(plugin)s: %(reason)s'
 
 
 class UnsupportedMediaType(GlanceError):
@@ -213,6 +233,12 @@ class TagNotFound(NotFound):
     """The image has no such tag."""
     code = 'tag_not_found'
     message = "Image %(image_id)s has no tag '%(tag)s'."
+
+
+class TaskNotFound(NotFound):
+    """No task of that id, or none that the caller may see."""
+    code = 'task_not_found'
+    message = 'No task found with ID %(task_id)s'
 
 
 class ResourceNotFound(NotFound):
@@ -321,6 +347,18 @@ class DatabaseUnavailable(ServiceUnavailable):
     """The database does not answer; nothing is lost, try again."""
     code = 'database_unavailable'
     message = 'The database does not answer at the moment; try again.'
+
+
+class SourceUnavailable(ServiceUnavailable):
+    """What an image is to be imported from does not answer; may pass."""
+    code = 'source_unavailable'
+    message = 'The source of the image does not answer: %(reason)s'
+
+
+class TaskCancelled(GlanceError):
+    """Somebody who may do so asked for the end of the task."""
+    code = 'task_cancelled'
+    message = 'The task was cancelled.'
 
 
 class ConfigurationError(GlanceError):

@@ -13,7 +13,8 @@ from glancelike.db_drivers import query, visibility
 from glancelike.db_drivers.base import MULTI_PROCESS, PERSISTENT, DbDriver
 from glancelike.db_drivers.query import Filter, ImageQuery
 from glancelike.location_strategies.base import LocationStrategy
-from glancelike.model.image import Image, ImageChanges, Location, Member
+from glancelike.model.image import Image, ImageChanges, ImportState, Location, Member
+from glancelike.model.task import Task, TaskChanges, TaskQuery
 from glancelike.model.upload import Upload, Usage
 from glancelike.property_protections.base import ACTIONS, PropertyProtection
 from glancelike.store_drivers.base import (
@@ -30,12 +31,16 @@ from glancelike.store_drivers.base import (
     Stored,
     StoreDriver,
 )
+from glancelike.tasks.base import HEAD_BYTES, Caller, Content, ImportJob
+from glancelike.tasks.import_methods.base import OWN, STAGED, STORED, ImportMethod
+from glancelike.tasks.import_plugins.base import ImportPlugin
 
 __all__ = [
-    'ACTIONS', 'ADD', 'DELETE', 'DISCARD', 'FREE_SPACE', 'LIST_UNFINISHED', 'LOCAL_FILE', 'MULTI_PROCESS', 'NAMES',
-    'PERSISTENT', 'RANDOM_READ', 'READ', 'SHARE',
-    'DbDriver', 'Filter', 'Image', 'ImageChanges', 'ImageQuery', 'Location', 'LocationStrategy', 'Member',
-    'Options', 'PropertyProtection', 'RequestContext', 'StoreDriver', 'Stored', 'Upload', 'Usage',
+    'ACTIONS', 'ADD', 'DELETE', 'DISCARD', 'FREE_SPACE', 'HEAD_BYTES', 'LIST_UNFINISHED', 'LOCAL_FILE',
+    'MULTI_PROCESS', 'NAMES', 'OWN', 'PERSISTENT', 'RANDOM_READ', 'READ', 'SHARE', 'STAGED', 'STORED',
+    'Caller', 'Content', 'DbDriver', 'Filter', 'Image', 'ImageChanges', 'ImageQuery', 'ImportJob', 'ImportMethod',
+    'ImportPlugin', 'ImportState', 'Location', 'LocationStrategy', 'Member', 'Options', 'PropertyProtection',
+    'RequestContext', 'StoreDriver', 'Stored', 'Task', 'TaskChanges', 'TaskQuery', 'Upload', 'Usage',
     'errors', 'options_for', 'query', 'visibility',
 ]
 

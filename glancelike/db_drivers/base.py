@@ -29,7 +29,10 @@ from typing import Any, ClassVar
 from glancelike.context import RequestContext
 from glancelike.db_drivers.query import ImageQuery
 from glancelike.model.image import Image, ImageChanges, Location, Member
+from glancelike.model.task import Task, TaskChanges, TaskQuery
 from glancelike.model.upload import Upload, Usage
+
+NO_CHANGES = ImageChanges()
 
 #: Capabilities a driver may claim.
 PERSISTENT = 'persistent'        # what was committed is there after a restart
@@ -143,8 +146,9 @@ class DbDriver:
         """Soft-delete the image: it, its members, tags and properties are found no more.
 
         IMAGE-DELETE-1  The returned image has deleted true, deleted_at set, the status *status* (``deleted``
-                        or ``pending_delete``) and, in ``locations``, what was active; those rows are now
-                        pending_delete and are found by ``locations_pending_delete``.
+                        or ``pending_delete``) and, in ``locations``, what was active, then what was staged; the
+                        former rows are now pending_delete, the latter stay staged, and both are found by
+                        ``locations_pending_delete``.
         IMAGE-DELETE-2  Errors and races as IMAGE-UPDATE-3 to -6. A protected image raises ProtectedImage:
                         whoever sets ``protected`` in time wins.
         IMAGE-DELETE-3  An Upload of the image stays, so that recovery can clear its bytes.
@@ -157,7 +161,8 @@ class DbDriver:
         IMAGE-RESTORE-1  :raises ImageNotFound: no deleted image of that id, or a location of it is gone for
                          good (``location_forget`` was called)
         IMAGE-RESTORE-2  What the image had when it was deleted is back and found again by every method; its
-                         locations, in their old order, are no longer found by ``locations_pending_delete``.
+                         locations, in their old order, are no longer found by ``locations_pending_delete``;
+                         those that had been given up before it was deleted still are.
         """
         raise NotImplementedError
 
@@ -220,7 +225,7 @@ class DbDriver:
     # --- uploads: leases and reservations ------------------------------------------------------------------
 
     def upload_begin(self, ctx: RequestContext, upload: Upload, *, from_status: str = 'queued',
-                     to_status: str = 'saving') -> Image:
+                     to_status: str = 'saving', changes: ImageChanges = NO_CHANGES, task: Task | None = None) -> Image:
         """Move the image into *to_status* and store the lease, in one transaction.
 
         The lease is stored as given, its owner and its reservation too; its two times are the driver's.
@@ -228,6 +233,8 @@ class DbDriver:
         UPLOAD-1  :raises StatusConflict: the image is not in *from_status* (of two callers one wins)
         UPLOAD-2  :raises ImageNotFound: absent, deleted, not readable
         UPLOAD-3  :raises StatusConflict: another Upload of the image is not settled yet, whatever the status
+        UPLOAD-15  *changes* are applied and *task* is stored in the same transaction, as ``image_update`` and
+                   ``task_create`` would; *upload* carries the task's id then.
         """
         raise NotImplementedError
 
@@ -247,7 +254,8 @@ class DbDriver:
         raise NotImplementedError
 
     def upload_finish(self, ctx: RequestContext, upload_id: str, changes: ImageChanges,
-                      locations: Sequence[Location], *, from_status: str = 'saving') -> Image:
+                      locations: Sequence[Location], *, from_status: str = 'saving',
+                      task: TaskChanges | None = None, ends: bool = True) -> Image:
         """The bytes are stored: apply the changes, add the locations, end lease and reservation, at once.
 
         UPLOAD-8  :raises StatusConflict: the lease is not ours or the image is not in *from_status*; nothing
@@ -256,13 +264,21 @@ class DbDriver:
                   for recovery
         UPLOAD-14  Then the image has the changes and the locations (after those that it had), and there is no
                   Upload and no reservation any more. The caller's right to read is not asked again.
+        UPLOAD-16  *task* is applied to the task of the Upload in the same transaction.
+        UPLOAD-17  With *ends* false the Upload stays, its lease renewed and its reservation 0: more bytes follow.
+        UPLOAD-18  Locations of status ``staged`` may be added; they stand in no Image. Those that the image had
+                   before become pending_delete when the Upload ends, here and in ``upload_abort``.
         """
         raise NotImplementedError
 
-    def upload_abort(self, upload_id: str, *, to_status: str = 'queued') -> bool:
+    def upload_abort(self, upload_id: str, *, to_status: str = 'queued', changes: ImageChanges = NO_CHANGES,
+                     task: TaskChanges | None = None) -> bool:
         """UPLOAD-10  End lease and reservation; an image still in the status that ``upload_begin`` gave it
-        goes to *to_status* with size, virtual_size, checksum, os_hash_algo and os_hash_value cleared. False
-        when the lease was not ours: nothing changed. A deleted image stays deleted."""
+        goes to *to_status*, and where that is ``queued``, size, virtual_size, checksum, os_hash_algo and
+        os_hash_value are cleared. False when the lease was not ours: nothing changed. A deleted image stays deleted.
+
+        UPLOAD-19  *changes* are applied unless the image is deleted, and *task* to the task of the Upload, in the
+        same transaction."""
         raise NotImplementedError
 
     def uploads_expired(self, silent_seconds: float, limit: int = 100) -> list[Upload]:
@@ -280,17 +296,74 @@ class DbDriver:
         """UPLOAD-13  The unsettled upload of the image, of a deleted one too, or None."""
         raise NotImplementedError
 
-    # --- locations of deleted images -----------------------------------------------------------------------
+    # --- tasks ---------------------------------------------------------------------------------------------
+
+    def task_create(self, ctx: RequestContext, task: Task) -> Task:
+        """Store a new task; return it as stored.
+
+        TASK-1  created_at and updated_at are set and equal; everything else is stored as given (times of the
+                given task are ignored, but for ``expires_at``).
+        TASK-2  :raises Conflict: the id is taken
+        """
+        raise NotImplementedError
+
+    def task_get(self, ctx: RequestContext, task_id: str) -> Task:
+        """TASK-3  :raises TaskNotFound: absent, or the caller is neither administrator nor of the owning project"""
+        raise NotImplementedError
+
+    def task_list(self, ctx: RequestContext, query: TaskQuery) -> list[Task]:
+        """TASK-4  Exactly those that ``task_get`` gives the caller and the query asks for, in its order (ties by id,
+        in the same direction; NULL as in IMAGE-LIST-2), after the marker.
+
+        TASK-5  :raises InvalidMarker: ``task_get`` does not give the caller the marker"""
+        raise NotImplementedError
+
+    def task_update(self, task_id: str, changes: TaskChanges, *, from_status: str | None = None) -> Task:
+        """TASK-6  Apply the changes, move updated_at, and return the task as it is then; asks nobody for permission.
+
+        TASK-7  :raises TaskNotFound: absent
+        TASK-8  :raises StatusConflict: it is finished, or *from_status* is given and the status is another; nothing
+                changed. Of several callers with the same from_status exactly one wins.
+        TASK-9  ``expires_at`` is set where the changes say so. A status of success or failure clears ``secret``."""
+        raise NotImplementedError
+
+    def tasks_orphaned(self, older_than_seconds: float, limit: int = 100) -> list[Task]:
+        """TASK-10  Unfinished tasks, last changed that long ago or longer, of which no Upload tells; oldest first."""
+        raise NotImplementedError
+
+    def tasks_expire(self, limit: int = 100) -> int:
+        """TASK-11  Remove tasks whose expires_at has passed, at most *limit*; how many were."""
+        raise NotImplementedError
+
+    # --- locations -----------------------------------------------------------------------------------------
+
+    def location_staged(self, image_id: str) -> Location | None:
+        """LOCATION-3  The newest location of status ``staged`` of an image that is not deleted, or None."""
+        raise NotImplementedError
+
+    def locations_set(self, ctx: RequestContext, image_id: str, locations: Sequence[Location],
+                      changes: ImageChanges = NO_CHANGES, *, from_status: str | None = None,
+                      if_version: int | None = None) -> Image:
+        """Make the active locations exactly these, in this order, and apply the changes.
+
+        LOCATION-4  One with an id keeps its row and gets the given metadata; one without becomes a new row; a row
+                    that is not named becomes pending_delete, and is found by ``locations_pending_delete``.
+        LOCATION-5  Errors, version and races as IMAGE-UPDATE-2 to -6; :raises StatusConflict: an Upload of the image
+                    is not settled; :raises Invalid: an id that is no active location of the image
+        """
+        raise NotImplementedError
+
 
     def locations_pending_delete(self, older_than_seconds: float,
                                  limit: int = 100) -> list[tuple[str, Location]]:
-        """LOCATION-1  (image id, location) of deleted images whose bytes must still go, oldest first; only
-        where the image's status is ``deleted`` (not ``pending_delete``, which the scrubber asks for)."""
+        """LOCATION-1  (image id, location) of bytes that must still go, oldest first: pending_delete ones of images
+        that live, and pending_delete and staged ones of images whose status is ``deleted`` (not ``pending_delete``,
+        which the scrubber asks for). The age is counted from the deletion, or from when the location was given up."""
         raise NotImplementedError
 
     def location_forget(self, location_id: int) -> None:
         """LOCATION-2  The bytes are gone: the row is found no more. Unknown ids are no error, and neither
-        is an id of a location that is still active: that one stays."""
+        is an id of a location that is active, or staged for an image that lives: that one stays."""
         raise NotImplementedError
 
     # --- usage and house-keeping ---------------------------------------------------------------------------

@@ -36,6 +36,7 @@ MEMBER_STATUSES = ('pending', 'accepted', 'rejected')
 
 LOCATION_ACTIVE = 'active'
 LOCATION_PENDING_DELETE = 'pending_delete'
+LOCATION_STAGED = 'staged'  # bytes that wait for their import; in no document, of no download
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Location:
     :ivar url: names the store's object; never carries credentials that we wrote
     :ivar store: id of the configured store, or None for a URL of no configured store
     :ivar metadata: JSON-able facts of the store about this copy
-    :ivar status: ``active`` or ``pending_delete``
+    :ivar status: ``active``, ``pending_delete`` or ``staged``
     :ivar id: the row's id, given by the database driver; None before it is stored
     """
 
@@ -57,12 +58,27 @@ class Location:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ImportState:
+    """What an import leaves to be seen on its image (``os_glance_...`` in documents).
+
+    :ivar task_id: the task that has the image now, None when the import is over
+    :ivar importing_to: ids of the stores that are still to get the data
+    :ivar failed: ids of the stores that could not take them
+    """
+
+    task_id: str | None = None
+    importing_to: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Image:
     """One image record as stored; hidden properties are hidden on the way out, never here.
 
     Sizes are bytes, ``min_disk`` is GB, ``min_ram`` MB, times are aware UTC datetimes.
 
     :ivar version: grows by one with every stored change; what ETag and ``If-Match`` compare
+    :ivar import_state: None for an image that was never imported; machine state, changed by the service only
     :ivar locations: active ones only, in the order in which they were added
     """
 
@@ -87,6 +103,7 @@ class Image:
     deleted_at: datetime.datetime | None = None
     deleted: bool = False
     version: int = 1
+    import_state: ImportState | None = None
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tags: frozenset[str] = frozenset()
     locations: tuple[Location, ...] = ()
@@ -95,7 +112,7 @@ class Image:
 #: Fields of Image that a change may set (ImageChanges.attributes).
 CHANGEABLE = frozenset({
     'status', 'visibility', 'name', 'owner', 'protected', 'os_hidden', 'container_format', 'disk_format',
-    'min_disk', 'min_ram', 'size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value',
+    'min_disk', 'min_ram', 'size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value', 'import_state',
 })
 
 

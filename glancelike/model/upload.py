@@ -16,6 +16,7 @@ class Upload:
     :ivar url: where the bytes will be, when the store can tell beforehand
     :ivar reserved: bytes counted against the owner's quota until the upload is settled
     :ivar heartbeat_at: last sign of life, by the database's clock where it has one
+    :ivar task_id: the task that writes; None for an upload by a request. It is the import lock: an image has one Upload
     """
 
     id: str
@@ -27,6 +28,7 @@ class Upload:
     reserved: int = 0
     started_at: datetime.datetime | None = None
     heartbeat_at: datetime.datetime | None = None
+    task_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Usage:
     :ivar reserved_bytes: sum of the reservations of its uploads in flight
     :ivar images: number of its images that are not deleted
     :ivar uploading: number of its images in saving, uploading or importing
-    :ivar staged_bytes: bytes in staging, 0 until there is an import
+    :ivar staged_bytes: sum of the sizes of its images that have a staged location
     """
 
     stored_bytes: int = 0

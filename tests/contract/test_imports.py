@@ -43,7 +43,8 @@ def below(name, *packages):
 G = 'glancelike'
 VALUES = (f'{G}.model', f'{G}.errors', f'{G}.context')
 CONTRACTS = (f'{G}.store_drivers.base', f'{G}.db_drivers.base', f'{G}.db_drivers.query', f'{G}.db_drivers.visibility',
-             f'{G}.property_protections.base', f'{G}.location_strategies.base', f'{G}.plugin')
+             f'{G}.property_protections.base', f'{G}.location_strategies.base', f'{G}.tasks.base',
+             f'{G}.tasks.import_methods.base', f'{G}.tasks.import_plugins.base', f'{G}.plugin')
 CORE_MAY = (*VALUES, *CONTRACTS, f'{G}.core', f'{G}.policies.enforcer', f'{G}.notifications.events',
             f'{G}.store_drivers.stores', f'{G}.store_drivers.checked')
 DRIVER_FOLDERS = ('store_drivers', 'db_drivers', 'property_protections', 'location_strategies')

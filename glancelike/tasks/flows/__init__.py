@@ -1,0 +1,1 @@
+"""What tasks do, as taskflow flows: each step undoes in ``revert`` what it did in ``execute``."""

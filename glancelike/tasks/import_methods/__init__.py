@@ -1,0 +1,1 @@
+"""Import methods: where the bytes of an imported image come from."""

@@ -1,0 +1,1 @@
+"""Import plugins: what is done to an image between its source and the stores."""
