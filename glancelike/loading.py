@@ -32,6 +32,8 @@ from glancelike.notifications.base import NotificationDriver
 from glancelike.plugin import Options
 from glancelike.property_protections.base import PolicyCheck, PropertyProtection
 from glancelike.store_drivers.base import StoreDriver
+from glancelike.tasks.import_methods.base import ImportMethod
+from glancelike.tasks.import_plugins.base import ImportPlugin
 
 LOG = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ NAMESPACES: Mapping[str, str] = {
     'property': 'glancelike.property_protections',
     'location_strategy': 'glancelike.location_strategies',
     'notification': 'glancelike.notification_drivers',
+    'import_method': 'glancelike.import_methods',
+    'import_plugin': 'glancelike.import_plugins',
 }
 
 #: Names that earlier releases used, by namespace.
@@ -68,6 +72,7 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
 
 RESERVED_PREFIX = 'os_glance_'
 STAGING_STORE = 'os_glance_staging_store'
+TASKS_STORE = 'os_glance_tasks_store'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -219,6 +224,8 @@ _BASES: Mapping[str, type] = {
     'glancelike.property_protections': PropertyProtection,
     'glancelike.location_strategies': LocationStrategy,
     'glancelike.notification_drivers': NotificationDriver,
+    'glancelike.import_methods': ImportMethod,
+    'glancelike.import_plugins': ImportPlugin,
 }
 
 

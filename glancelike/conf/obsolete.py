@@ -6,9 +6,7 @@ Two kinds: those that no longer mean anything, and those of a capability that th
 from __future__ import annotations
 
 _GONE = 'it no longer means anything'
-_IMPORT = 'image import is not part of this version'
 _CACHE = 'the image cache is not part of this version'
-_TASKS = 'tasks are not part of this version'
 _SCRUBBER = 'delayed deletion is not part of this version'
 _LOCATIONS = 'changing locations is not part of this version'
 _REGISTRY = 'the registry is not part of this version'
@@ -21,8 +19,7 @@ REASONS: dict[str, dict[str, str]] = {
         'enable_v2_registry': _REGISTRY, 'enable_v1_registry': _REGISTRY, 'registry_host': _REGISTRY,
         'registry_port': _REGISTRY, 'registry_client_protocol': _REGISTRY,
         'enable_v1_api': 'Images API v1 is not part of this version',
-        'enable_image_import': _IMPORT, 'enabled_import_methods': _IMPORT, 'node_staging_uri': _IMPORT,
-        'worker_self_reference_url': _IMPORT,
+        'worker_self_reference_url': 'any node can import what is in a shared staging store',
         'do_secure_hash': _LOCATIONS, 'http_retries': _LOCATIONS,
         'delayed_delete': _SCRUBBER, 'scrub_time': _SCRUBBER, 'scrub_pool_size': _SCRUBBER,
         'wakeup_time': _SCRUBBER, 'restore': _SCRUBBER, 'daemon': _SCRUBBER,
@@ -39,16 +36,12 @@ REASONS: dict[str, dict[str, str]] = {
         'executor_thread_pool_size': _GONE, 'rpc_response_timeout': _GONE,
     },
     'wsgi': {'*': 'threads are sized by the server here'},
-    'image_import_opts': {'*': _IMPORT},
-    'image_conversion': {'*': _IMPORT},
-    'inject_metadata_properties': {'*': _IMPORT},
-    'glance_download_properties': {'*': _IMPORT},
-    'import_filtering_opts': {'*': _IMPORT},
-    'task': {'*': _TASKS},
-    'taskflow_executor': {'*': _TASKS},
+    'taskflow_executor': {
+        'engine_mode': 'the steps of a task follow each other; see [image_import_opts] max_parallel_stores',
+        'conversion_format': 'use [image_conversion] output_format',
+    },
     'profiler': {'*': 'profiling headers are not supported'},
     'oslo_reports': {'*': 'guru meditation reports are not supported'},
     'oslo_concurrency': {'*': 'nothing here takes locks of oslo.concurrency'},
     'oslo_messaging_rabbit_registry': {'*': _REGISTRY},
-    'os_glance_tasks_store': {'*': _TASKS},
 }
