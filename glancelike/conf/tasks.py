@@ -13,19 +13,23 @@ How long a finished task can still be seen. Unit: hours."""),
 Who does the tasks."""),
     cfg.StrOpt('work_dir', help="""
 Directory for files that conversion and decompression make on their way; needs room for the largest images that are
-imported at the same time. Default: ``os_glance_tasks_store`` beside the staging directory, else in the system's temporary
-directory. What a process that died has left there is removed."""),
+imported at the same time. Default: ``os_glance_tasks_store`` beside the staging directory, else in the system's
+temporary directory. What a process that died has left there is removed."""),
     cfg.IntOpt('max_per_owner', default=0, min=0, max=10000, help="""
-How many tasks of one project may run at the same time in one process. Those that wait do not hold up other projects'.
-0: as many as run in all. In any case projects take turns: one that asks for a hundred imports delays the next one's by the
-task that is being done, not by a hundred."""),
+How many tasks of one project may run at the same time in one process. Those that wait do not hold up other
+projects'. 0: as many as run in all. In any case projects take turns: one that asks for a hundred imports delays
+the next one's by what is being done, not by a hundred."""),
+    cfg.StrOpt('secret_key', secret=True, help="""
+Key that encrypts what a task needs and nobody may see (the token of a caller whose image is fetched from another
+region) while it waits in the database: 32 bytes in URL-safe base64, the same on all nodes and workers. Without it
+each process makes its own, and such a task fails when another process has to go on with it."""),
     cfg.IntOpt('max_bytes_per_second', default=0, min=0, max=2**40, help="""
 Most bytes per second that all imports of one process together read from their sources. 0: no limit."""),
 )
 
 EXECUTOR_OPTIONS = (
-    cfg.IntOpt('max_workers', default=10, min=1, max=256, deprecated_group='task', deprecated_name='eventlet_executor_pool_size',
-               help="""
+    cfg.IntOpt('max_workers', default=10, min=1, max=256, deprecated_group='task',
+               deprecated_name='eventlet_executor_pool_size', help="""
 How many tasks one process does at the same time."""),
 )
 

@@ -101,6 +101,14 @@ class Quotas:
         """
         self._enforce(owner or ctx.project_id, {COUNT_UPLOADING: 1})
 
+    def check_new_staged(self, ctx: RequestContext, owner: str | None, size: int) -> None:
+        """*size* more bytes in staging for *owner*, or for the caller's project.
+
+        :raises QuotaExceeded: more than ``image_stage_total``
+        :raises ServiceUnavailable: Keystone does not answer
+        """
+        self._enforce(owner or ctx.project_id, {STAGE_TOTAL: -(-size // MIB)})
+
     def storage_limit(self, ctx: RequestContext, owner: str | None) -> int | None:
         """Bytes that *owner* may store in total, or None for no limit; ``DbDriver.upload_reserve`` holds to it.
 

@@ -181,7 +181,7 @@ class Intake:
 
     :param declared: length that the client announced, in bytes, or None
     :param size_cap: most bytes that may come
-    :param algorithm: of ``os_hash_value``
+    :param algorithm: of ``os_hash_value``; None computes no digest at all
     :param checksum: compute the MD5 ``checksum`` too
     :param inspection: recognises the format, or None
     :param verifier: checks the signature, or None
@@ -191,7 +191,7 @@ class Intake:
     """
 
     def __init__(self, body: Body, lease: Lease, threads: NativeThreads, *, declared: int | None, size_cap: int,
-                 algorithm: str, checksum: bool = True, inspection: Inspection | None = None,
+                 algorithm: str | None, checksum: bool = True, inspection: Inspection | None = None,
                  verifier: Verifier | None = None):
         if declared is not None and declared > size_cap:
             raise errors.ImageTooLarge(limit=size_cap)
@@ -201,11 +201,11 @@ class Intake:
         self._size_cap = size_cap
         self._inspection = inspection
         self._verifier = verifier
-        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+        self._hash = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
         self._md5 = None
         if checksum:
             self._md5 = self._hash if algorithm == 'md5' else hashlib.md5(usedforsecurity=False)
-        sinks = [self._hash.update]
+        sinks = [self._hash.update] if self._hash is not None else []
         if self._md5 not in (None, self._hash):
             sinks.insert(0, self._md5.update)  # the slowest first
         if verifier is not None:
@@ -266,5 +266,5 @@ class Intake:
             self._verifier.verify()
         self._lease.check()
         self.checksum = self._md5.hexdigest() if self._md5 is not None else None
-        self.hash_value = self._hash.hexdigest()
+        self.hash_value = self._hash.hexdigest() if self._hash is not None else None
         self.complete = True

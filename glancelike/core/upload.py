@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from typing import TYPE_CHECKING
 
 from glancelike import errors
 from glancelike.context import RequestContext
-from glancelike.core import access, leftovers, streams
+from glancelike.core import access, storing, streams
 from glancelike.core.formats import FormatRules
 from glancelike.core.leases import Lease, Leases
 from glancelike.core.protections import Protections
@@ -26,8 +25,6 @@ from glancelike.store_drivers.stores import CheckedStore, Stores
 if TYPE_CHECKING:
     from glancelike.notifications.notifier import Notifier
     from glancelike.policies.enforcer import Enforcer
-
-LOG = logging.getLogger(__name__)
 
 
 class UploadService:
@@ -106,10 +103,10 @@ class UploadService:
                 body, lease, self._threads, declared=size, size_cap=self._image_size_cap, algorithm=self._algorithm,
                 checksum=self._legacy_checksum, verifier=verifier,
                 inspection=self._format_rules.inspection(image.disk_format, image.container_format))
-            stored = _add(store, lease, intake, size)
+            stored = storing.add(store, lease, intake, size)
             return self._finish(ctx, lease, store, stored, intake)
         except BaseException as error:  # whatever it is, also a stop of the server: one place undoes it
-            self._undo(lease, store, stored, error)
+            storing.undo(self._db, self._leases, lease, store, stored, error)
             raise
         finally:
             self._leases.let_go(lease)
@@ -137,29 +134,6 @@ class UploadService:
         location = Location(url=stored.url, store=store.id, metadata=stored.metadata)
         return self._db.upload_finish(ctx, lease.id, changes, [location])
 
-    def _undo(self, lease: Lease, store: CheckedStore, stored: Stored | None, error: BaseException) -> None:
-        """Remove the bytes, then end the lease and the reservation and set the image back to queued.
-
-        What cannot be done now is left, with the lease, to recovery.
-        """
-        image_id = lease.upload.image_id
-        if stored is not None and isinstance(error, errors.DatabaseUnavailable):
-            # Active or not? If it was committed the lease has ended with it, and recovery finds nothing to do.
-            LOG.warning('The database broke off while image %s was made active; recovery will see.', image_id)
-            self._leases.abandon(lease.id)
-            return
-        try:
-            if self._db.upload_heartbeat(lease.id):  # and so it stays ours while the store works
-                leftovers.clear(store, image_id, stored.url if stored else lease.upload.url)
-                self._db.upload_abort(lease.id)
-            elif stored is not None:
-                # Whoever took us for dead has cleared the store before these bytes were complete.
-                leftovers.discard_ownerless(self._db, self._leases.node.name, store, image_id)
-        except Exception:  # the caller must hear of the first error, not of this one
-            LOG.warning('The failed upload to image %s could not be undone at once; recovery will do it.', image_id,
-                        exc_info=True)
-            self._leases.abandon(lease.id)
-
 
 def _check_ready(image: Image) -> None:
     missing = [name for name in ('disk_format', 'container_format') if not getattr(image, name)]
@@ -167,21 +141,3 @@ def _check_ready(image: Image) -> None:
         raise errors.FormatsMissing(missing=' and '.join(missing))
     if image.status != QUEUED:
         raise errors.StatusConflict(image_id=image.id, status=image.status, wanted=QUEUED)
-
-
-def _add(store: CheckedStore, lease: Lease, intake: Intake, size: int | None) -> Stored:
-    image_id = lease.upload.image_id
-    try:
-        stored = store.add(image_id, intake, size)
-    except errors.ObjectExists:
-        # While the lease is ours the image has no data, so these bytes are nobody's: a crash has left them. If it is
-        # not, they may be those of an upload that came after ours was taken for dead.
-        lease.beat()
-        lease.check()
-        if not leftovers.clear(store, image_id, None) or not intake.rewindable:
-            raise
-        LOG.info('Store %s had data of image %s from an upload that died; they were discarded.', store.id, image_id)
-        stored = store.add(image_id, intake, size)
-    if not intake.complete or stored.size != intake.received:
-        raise errors.StoreError(store=store.id, reason='it did not keep all bytes')
-    return stored

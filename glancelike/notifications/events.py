@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glancelike.model.image import Image, Member
+from glancelike.model.task import FAILURE, Task
 
 INFO = 'INFO'
 ERROR = 'ERROR'
@@ -89,6 +90,35 @@ def image_send(image: Image, *, bytes_sent: int, bytes_expected: int, user_id: s
         'bytes_sent': bytes_sent, 'image_id': image.id, 'owner_id': image.owner, 'receiver_user_id': user_id,
         'receiver_tenant_id': project_id, 'destination_ip': address,
     }, INFO if bytes_sent == bytes_expected else ERROR)
+
+
+def _task(task: Task) -> dict[str, Any]:
+    return {'id': task.id, 'type': task.type, 'status': task.status, 'owner': task.owner, 'image_id': task.image_id,
+            'user_id': task.user_id, 'request_id': task.request_id, 'message': task.message,
+            'result': dict(task.result) if task.result is not None else None, 'expires_at': _time(task.expires_at),
+            'created_at': _time(task.created_at), 'updated_at': _time(task.updated_at), 'deleted': False,
+            'deleted_at': None}
+
+
+def task_create(task: Task) -> Event:
+    """A task was made."""
+    return Event('task.create', _task(task))
+
+
+def task_run(task: Task) -> Event:
+    """Somebody began with a task, or goes on with it."""
+    return Event('task.run', _task(task))
+
+
+def task_processing(task: Task) -> Event:
+    """A task is being done."""
+    return Event('task.processing', _task(task))
+
+
+def task_ended(task: Task, status: str, message: str) -> Event:
+    """A task ended: ``task.success`` or ``task.failure``."""
+    return Event(f'task.{status}', _task(task) | {'status': status, 'message': message},
+                 ERROR if status == FAILURE else INFO)
 
 
 def _member(member: Member) -> dict[str, Any]:
