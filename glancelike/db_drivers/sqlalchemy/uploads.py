@@ -96,7 +96,7 @@ class UploadMethods:
             if not ends and _has_brought(connection, lease.image_id, upload_id, locations):
                 return image
             rows.check_state(image, from_status, None)
-            staged = rows.staged(connection, image.id) if ends else []
+            staged = rows.staged(connection, image.id) if ends and lease.task_id else []
             finished = rows.apply(connection, image, changes, locations, upload_id)
             rows.give_up(connection, staged, finished.updated_at)
             if ends:
@@ -120,7 +120,7 @@ class UploadMethods:
             if lease is None:
                 return False
             image = rows.lock(connection, None, lease.image_id, deleted=True)
-            staged = rows.staged(connection, image.id)
+            staged = rows.staged(connection, image.id) if lease.task_id else []
             moment = values.aware(values.after(image.updated_at))
             back = {'status': to_status, **cleared} if image.status == lease.image_status else {}
             if not image.deleted and (back or changes or staged):
