@@ -148,7 +148,8 @@ class Proxies:
         """What ``http_proxy``, ``https_proxy`` and ``no_proxy`` say, in lower case or upper case."""
         found = urllib.request.getproxies_environment()
         return cls({scheme: found[scheme] for scheme in _PORTS if scheme in found},
-                   'environment (http_proxy, https_proxy)', lambda host: bool(urllib.request.proxy_bypass_environment(host, found)))
+                   'environment (http_proxy, https_proxy)',
+                   lambda host: bool(urllib.request.proxy_bypass_environment(host, found)))
 
     def of(self, target: Target) -> tuple[str, int, str | None] | None:
         """Host, port and Authorization of the proxy; None: there is none for that target."""

@@ -18,8 +18,8 @@
     value = secret
     allow_http = true
 
-``token`` is sent as ``Authorization: Bearer``. ``projects`` are the ids of those that may use it; without it all may. The
-file is read anew for each import, so that a password can be changed while the service runs.
+``token`` is sent as ``Authorization: Bearer``. ``projects`` are the ids of those that may use it; without it all may.
+The file is read anew for each import, so that a password can be changed while the service runs.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ from __future__ import annotations
 import base64
 import configparser
 import dataclasses
+import logging
 import os
 import re
 from collections.abc import Mapping
 
 from glancelike.plugin import errors, network
+
+LOG = logging.getLogger(__name__)
 
 _MOST_BYTES = 2**20
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
@@ -72,9 +75,13 @@ class Credentials:
         """The headers to send to the host of *uri*.
 
         :raises Invalid: the project has no such credentials, or they are not for that host
-        :raises ConfigurationError: the file cannot be used any more
+        :raises SourceUnavailable: the file cannot be used any more; the log says why
         """
-        entry = self._entries().get(name)
+        try:
+            entry = self._entries().get(name)
+        except errors.ConfigurationError as error:  # it names a file of the operator's: nothing for users
+            LOG.error('%s', error)
+            raise errors.SourceUnavailable(reason='the credentials cannot be read at the moment') from error
         if entry is None or (entry.projects and project_id not in entry.projects):
             raise errors.Invalid(reason=f"credentials: there are no credentials '{name[:64]}' that you may use")
         target = network.Target.of(uri, network.Failures())

@@ -2,10 +2,11 @@
 
 What the operator should know:
 
-* Users name the URIs. The filter of ``[import_filtering_opts]`` is applied to them and to each redirect, and a connection
-  is made to an address that was checked, public unless allowed otherwise. At most 5 redirects, none from https to http.
-* Certificates are verified. ``http_proxy``, ``https_proxy`` and ``no_proxy`` of the environment are kept to; a name that
-  only the proxy can resolve is not checked here, so the proxy must keep requests out of private networks.
+* Users name the URIs. The filter of ``[import_filtering_opts]`` is applied to them and to each redirect, and a
+  connection is made to an address that was checked, public unless allowed otherwise. At most 5 redirects, none from
+  https to http.
+* Certificates are verified. ``http_proxy``, ``https_proxy`` and ``no_proxy`` of the environment are kept to; a name
+  that only the proxy can resolve is not checked here, so the proxy must keep requests out of private networks.
 * A broken download is taken up again where it broke; see ``glancelike/network/download.py``.
 """
 
@@ -41,8 +42,8 @@ class WebDownload(ImportMethod):
         *RULE_OPTIONS,
         cfg.StrOpt('web_download_credentials_file', help="""
 File with credentials that users may name in an import (``"credentials": "NAME"``) and never see. A section for each
-name: ``hosts`` to which they are sent, then ``user`` and ``password``, or ``token``, or ``header`` and ``value``; if you
-want ``projects`` (the ids of those that may use them) and ``allow_http = true``."""),
+name: ``hosts`` to which they are sent, then ``user`` and ``password``, or ``token``, or ``header`` and ``value``; if
+you want ``projects`` (the ids of those that may use them) and ``allow_http = true``."""),
         *network.DOWNLOAD_OPTIONS,
     )
 
@@ -95,8 +96,6 @@ want ``projects`` (the ids of those that may use them) and ``allow_http = true``
             return self._credentials.headers(name, job.caller.project_id, uri)
         except errors.Invalid as error:
             raise errors.BadSource(reason=str(error)) from None
-        except errors.ConfigurationError as error:  # names a file of the operator's: not for the owner of the image
-            raise errors.SourceUnavailable(reason='the credentials cannot be read at the moment') from error
 
     def facts(self) -> Mapping[str, Any]:
         """Schemes and checksums that can be used, and whether there are named credentials."""

@@ -1,8 +1,8 @@
 """Which URIs may be downloaded: Glance's filter, and the guard against our own network.
 
 At each of three levels (scheme, host, port) a list of what is allowed, if there is one, decides alone; else what is
-on the list of what is not allowed is refused. A port is looked at only where the URI names it. Besides that no URI leads
-to a non-public address, except to a host that ``allowed_hosts`` names or a network in ``allowed_networks``.
+on the list of what is not allowed is refused. A port is looked at only where the URI names it. Besides that no URI
+leads to a non-public address, except to a host that ``allowed_hosts`` names or a network in ``allowed_networks``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _READABLE = ('http', 'https')
 
 RULE_OPTIONS = (
     cfg.ListOpt('allowed_schemes', default=['http', 'https'], bounds=False, help="""
-URL schemes that web-download may use; of ``http`` and ``https``, others cannot be read. Brackets round this list and the
-following ones are understood."""),
+URL schemes that web-download may use; of ``http`` and ``https``, others cannot be read. Brackets round this list and
+the following ones are understood."""),
     cfg.ListOpt('disallowed_schemes', default=[], bounds=False, help="""
 URL schemes that web-download may not use. Not looked at where ``allowed_schemes`` is set, as it is by default."""),
     cfg.ListOpt('allowed_hosts', default=[], bounds=False, help="""
