@@ -97,7 +97,7 @@ class LocationService:
         self._forget(image_id, location)
         return True
 
-    def erase_given_up(self, image_id: str, location: Location, node: str) -> bool:
+    def erase_unclaimed(self, image_id: str, location: Location, node: str) -> bool:
         """As ``erase_one``, for a location of an image that may live: nobody stores data to it meanwhile, and a newer
         location with the same URL keeps its bytes.
 

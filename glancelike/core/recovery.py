@@ -241,7 +241,7 @@ class Recovery:
 
     def _erase(self, image_id: str, location: Location, down: set[str | None]) -> bool:
         try:
-            return self._locations.erase_given_up(image_id, location, self._leases.node.name)
+            return self._locations.erase_unclaimed(image_id, location, self._leases.node.name)
         except errors.StoreError as error:
             if error.retryable:
                 down.add(location.store)
