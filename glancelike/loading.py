@@ -33,7 +33,7 @@ from glancelike.notifications.base import NotificationDriver
 from glancelike.plugin import Options
 from glancelike.property_protections.base import PolicyCheck, PropertyProtection
 from glancelike.store_drivers.base import StoreDriver
-from glancelike.tasks.import_methods.base import ImportMethod
+from glancelike.tasks.import_methods.base import OWN, ImportMethod
 from glancelike.tasks.import_plugins.base import ImportPlugin
 
 LOG = logging.getLogger(__name__)
@@ -242,6 +242,8 @@ def _accept(namespace: str, name: str, found: Any) -> type:
         raise errors.ConfigurationError(f'names {found.__module__}.{found.__qualname__}, which is no {base.__name__}')
     if base is StoreDriver and (not found.SCHEMES or isinstance(found.SCHEMES, str)):
         raise errors.ConfigurationError(f'names {found.__qualname__}, whose SCHEMES is no tuple of URL schemes')
+    if base is ImportMethod and found.SOURCE == OWN and found.open is ImportMethod.open:
+        raise errors.ConfigurationError(f'names {found.__qualname__}, whose SOURCE is OWN and which has no open()')
     if not isinstance(getattr(found, 'OPTIONS', ()), list | tuple):
         raise errors.ConfigurationError(f'names {found.__qualname__}, whose OPTIONS is no tuple of options')
     return found

@@ -7,6 +7,7 @@ database that one of them wins. A task may be begun several times, by one proces
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import uuid
 from typing import Any, Protocol
@@ -168,7 +169,9 @@ class TaskRunner:
 
     def _flow(self, task: Task, job: RunningJob, token: str | None) -> None:
         """Run the task's flow to its end. :raises Exception: why it failed, after all its steps were undone"""
-        # Imported with the first task: taskflow takes 0.2 s, and most processes that serve requests never do a task.
+        # Imported with the first task, beside requests: taskflow takes half a second, and many processes never do one.
+        self._parts.threads.run(importlib.import_module, 'glancelike.tasks.flows')
+        self._parts.threads.run(importlib.import_module, 'taskflow.engines')
         from taskflow import engines, exceptions
 
         from glancelike.tasks import flows
