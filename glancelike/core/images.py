@@ -24,7 +24,7 @@ from glancelike.core.protections import Protections
 from glancelike.core.query import ListRequest
 from glancelike.core.quotas import Quotas
 from glancelike.db_drivers.base import DbDriver
-from glancelike.model.image import ACTIVE, DEACTIVATED, QUEUED, Image, ImageChanges
+from glancelike.model.image import ACTIVE, DEACTIVATED, QUEUED, UPLOADING, Image, ImageChanges
 from glancelike.notifications import events
 
 if TYPE_CHECKING:
@@ -169,8 +169,10 @@ class ImageService:
         if 'owner' in checked and not ctx.is_admin:
             raise errors.Forbidden('Only an administrator may change the owner of an image.')
         for name in ('disk_format', 'container_format'):
-            if name in checked and image.status != QUEUED:
-                raise errors.Forbidden(f'{name} can be changed only while the image is queued; it is {image.status}.')
+            # Not while an import is under way: it has begun to look for the formats that were declared then.
+            if name in checked and image.status not in (QUEUED, UPLOADING):
+                raise errors.Forbidden(f'{name} can be changed only while the image is queued, or its data are staged '
+                                       f'and not yet imported; it is {image.status}.')
         if 'visibility' in checked:
             self._check_visibility(ctx, image, checked['visibility'])
         properties = attributes.checked_properties(changes.set_properties)
