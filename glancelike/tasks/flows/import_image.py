@@ -74,18 +74,19 @@ class StoreFirst(taskflow_task.Task):
     """Source, or staging, through the plugins to the first store that takes it."""
 
     def __init__(self, work: Importing):
-        super().__init__('store first', provides='copy_0', requires=['told'] if work.wants_staging else [])
+        super().__init__('store first', provides='copy_0', requires=['told'] if work.wants_staging else [],
+                         auto_extract=False)
         self._work = work
 
-    def execute(self, told: dict[str, Any] | None = None) -> dict[str, Any]:
+    def execute(self, **results: dict[str, Any]) -> dict[str, Any]:
         """What is to be recorded; ``tried``: how many stores were tried, ``failed``: those that could not."""
-        work, failed = self._work, []
+        work, failed, told = self._work, [], results.get('told', {})
         for tried, store_id in enumerate(work.stores, start=1):
             work.job.check()
             done = work.already(store_id)
             if done is None:
                 try:
-                    done = work.store_first(store_id, told or {})
+                    done = work.store_first(store_id, told)
                 except errors.StoreError as error:  # anything else is not the store's, another one would not help
                     if work.must_succeed or tried == len(work.stores):
                         raise
@@ -108,13 +109,13 @@ class Copy(taskflow_task.Task):
 
     def __init__(self, work: Importing, index: int):
         super().__init__(f'copy to {work.stores[index]}', provides=f'copy_{index}',
-                         requires=[] if work.copies else ['copy_0'])
+                         requires=[] if work.copies else ['copy_0'], auto_extract=False)
         self._work = work
         self._index = index
         self._store = work.stores[index]
 
-    def execute(self, copy_0: dict[str, Any] | None = None) -> dict[str, Any]:
-        work = self._work
+    def execute(self, **results: dict[str, Any]) -> dict[str, Any]:
+        work, copy_0 = self._work, results.get('copy_0')
         if copy_0 is not None and self._index < copy_0['tried']:
             return {'failed': []}  # the first step tried this store
         work.job.check()
@@ -140,7 +141,8 @@ class Finish(taskflow_task.Task):
     """All that is to be recorded, in one transaction with the end of the task."""
 
     def __init__(self, work: Importing, endings: Endings):
-        super().__init__('finish', requires=[f'copy_{index}' for index in range(len(work.stores))])
+        super().__init__('finish', requires=[f'copy_{index}' for index in range(len(work.stores))],
+                         auto_extract=False)
         self._work = work
         self._endings = endings
 
