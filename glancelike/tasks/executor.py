@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from glancelike import errors
 from glancelike.core.imports import Executor
@@ -18,12 +18,11 @@ from glancelike.core.threads import NativeThreads
 from glancelike.db_drivers.base import MULTI_PROCESS, DbDriver
 from glancelike.model.task import Task
 from glancelike.model.upload import Upload
+from glancelike.tasks.runner import LATER, TaskRunner
 from glancelike.tasks.turns import Turns
 
 LOG = logging.getLogger(__name__)
 
-#: What TaskRunner.run says: the task is over, somebody alive has it, or something that it needs does not answer.
-FINISHED, BUSY, LATER = 'finished', 'busy', 'later'
 #: Most tasks that wait in one process. Of more than that, those of the project that has most are forgotten; their
 #: leases fall silent and recovery hands them out again.
 MOST_WAITING = 1000
@@ -31,17 +30,7 @@ MOST_WAITING = 1000
 LATER_SECONDS = 15
 
 
-class Runner(Protocol):
-    """``tasks/runner.py``."""
-
-    def run(self, task_id: str) -> str:
-        """Do the task; FINISHED, BUSY or LATER."""
-
-    def stop(self) -> None:
-        """Give back what is being done."""
-
-
-def make(conf: Any, threads: NativeThreads, leases: Leases, db: DbDriver, runner: Runner) -> Executor:
+def make(conf: Any, threads: NativeThreads, leases: Leases, db: DbDriver, runner: TaskRunner) -> Executor:
     """The executor that ``[task] task_executor`` names.
 
     :raises ConfigurationError: a job board is named that cannot be used, or the database cannot be shared with workers
@@ -79,7 +68,7 @@ class LocalExecutor:
     :param max_per_owner: of one project; 0: as many as in all
     """
 
-    def __init__(self, runner: Runner, db: DbDriver, leases: Leases, threads: NativeThreads, *,
+    def __init__(self, runner: TaskRunner, db: DbDriver, leases: Leases, threads: NativeThreads, *,
                  max_workers: int = 10, max_per_owner: int = 0, most_waiting: int = MOST_WAITING,
                  later_seconds: float = LATER_SECONDS, clock: Callable[[], float] = time.monotonic):
         self._runner = runner
@@ -111,7 +100,10 @@ class LocalExecutor:
         if self._pid != os.getpid():  # a fork: the parent does what it was asked
             self._reset()
         with self._lock:
-            if self._stopped or task.id in self._known or not self._make_room(task.owner):
+            if self._stopped or (task.id in self._known and not self._forget_waiting(task)):
+                return
+            if not self._make_room(task.owner):
+                LOG.warning('Task %s is done later: %d tasks are waiting.', task.id, self._most_waiting)
                 return
             lease = None
             if upload.node == self.holder():
@@ -147,6 +139,16 @@ class LocalExecutor:
         self._known.discard(one.task_id)
         if one.lease is not None:
             self._leases.let_go(one.lease)
+
+    def _forget_waiting(self, task: Task) -> bool:
+        """Recovery brings a task that waits here already: its lease is a new one. False when it runs."""
+        queue = self._waiting.get(task.owner, ())
+        for one in queue:
+            if one.task_id == task.id:
+                queue.remove(one)
+                self._drop(one)
+                return True
+        return False
 
     def _make_room(self, owner: str | None) -> bool:
         """Is there room for one more of that owner? The owner with most loses its newest for another's."""
