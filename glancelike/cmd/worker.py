@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ Exit codes: 0 told to stop, or drained; 1 the configuration cannot work (standar
 3 stopped, and after [jobboard] stop_seconds some work was not given back (others find out by its lease).
 """
 WAIT_SECONDS = 3600.0
+#: A signal that comes again so soon is the same: Ctrl-C and timeout(1) reach a process directly and by its group.
+SAME_SECONDS = 1.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,6 +113,7 @@ class _Process:
                            renew_seconds=None if settings.backend == jobboard.ZOOKEEPER
                            else settings.claim_seconds / 3), drain=drain)
         self._told = threading.Event()
+        self._told_at: float | None = None
         self._over = threading.Event()
 
     def run(self) -> int:
@@ -143,9 +147,13 @@ class _Process:
             self._told.set()
 
     def _on_signal(self, number: int, _frame: Any) -> None:
-        for again in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(again, signal.SIG_DFL)
-        self._told.set()
+        now = time.monotonic()
+        if self._told_at is None:
+            self._told_at = now
+            self._told.set()
+        elif now >= self._told_at + SAME_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
 
 def _engine(conf: Any) -> dict[str, Any] | None:

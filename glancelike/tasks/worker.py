@@ -96,23 +96,31 @@ class Worker:
     def _round(self) -> bool:
         """Whatever is to be done now; is it the end?"""
         self._collect()
-        over = False
+        over, problem = False, None
         try:
             self._settle()
             self._renew()
             if not self._stopping.is_set():
                 self._begin_some()
                 over = self._drain and self._is_empty()
-            self._failures = 0
         except errors.JobBoardUnavailable as error:
+            problem = str(error)
             self._listed_at = float('-inf')
-            if not self._failures:
-                LOG.warning('%s What is being done goes on.', error)
-            self._failures += 1
         except Exception:  # the next round may work, and nobody else would go on with this
             LOG.exception('A look at the job board failed.')
-            self._failures += 1
+            problem = 'failed'
+        self._count_failure(problem)
         return over or (self._stopping.is_set() and not self._running)
+
+    def _count_failure(self, problem: str | None) -> None:
+        if problem is None:
+            if self._failures:
+                LOG.info('The job board answers again.')
+            self._failures = 0
+            return
+        if not self._failures:
+            LOG.warning('%s What is being done goes on.', problem)
+        self._failures += 1
 
     def _pause(self) -> float:
         if self._failures:
