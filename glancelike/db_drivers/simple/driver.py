@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from glancelike.db_drivers.simple import matching
+from glancelike.db_drivers.simple.tasks import TaskRows
 from glancelike.plugin import (
     DbDriver,
     Image,
@@ -24,6 +25,9 @@ from glancelike.plugin import (
     Location,
     Member,
     RequestContext,
+    Task,
+    TaskChanges,
+    TaskQuery,
     Upload,
     Usage,
     errors,
@@ -31,6 +35,10 @@ from glancelike.plugin import (
 )
 
 PENDING_DELETE = 'pending_delete'
+STAGED = 'staged'
+NO_CHANGES = ImageChanges()
+#: What an image that goes back to ``queued`` has no more (UPLOAD-10).
+FACTS_OF_BYTES = ('size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value')
 UPLOADING = ('saving', 'uploading', 'importing')
 
 
@@ -39,7 +47,9 @@ class _Row:
     """One stored image with everything that hangs on it.
 
     :ivar image: the record with empty properties, tags and locations: those are the fields below
-    :ivar locations: in the order added, ``active`` or ``pending_delete``
+    :ivar locations: in their order, ``active``, ``staged`` or ``pending_delete``
+    :ivar given_up: by location id, since when the image itself has no use for it; the other ``pending_delete`` ones
+        are so because the image was deleted, and come back with it
     :ivar lost_bytes: a location was forgotten, so the image cannot be restored
     """
 
@@ -48,13 +58,23 @@ class _Row:
     tags: set[str]
     locations: list[Location]
     members: dict[str, Member] = dataclasses.field(default_factory=dict)
+    given_up: dict[int, datetime.datetime] = dataclasses.field(default_factory=dict)
     lost_bytes: bool = False
 
     def value(self) -> Image:
         """The image as it goes out: frozen, sharing nothing that can change with the row."""
         return dataclasses.replace(
             self.image, properties=dict(self.properties), tags=frozenset(self.tags),
-            locations=tuple(copy.deepcopy(place) for place in self.locations if place.status == 'active'))
+            locations=tuple(copy.deepcopy(self.places('active'))))
+
+    def places(self, status: str) -> list[Location]:
+        return [place for place in self.locations if place.status == status]
+
+    def give_up(self, places: Sequence[Location]) -> None:
+        """The image has no use for them from now on: they are pending_delete, and stay so."""
+        self.given_up |= {place.id: _now() for place in places}
+        self.locations = [dataclasses.replace(place, status=PENDING_DELETE) if place.id in self.given_up else place
+                          for place in self.locations]
 
     def member_status(self, member: str | None) -> str | None:
         membership = self.members.get(member)
@@ -75,9 +95,9 @@ class _Row:
         self.image = dataclasses.replace(self.image, version=self.image.version + 1, updated_at=updated_at,
                                          **fields)
 
-    def apply(self, changes: ImageChanges) -> None:
-        """Do what the change set names, and nothing else."""
-        self.touch(**changes.attributes)
+    def apply(self, changes: ImageChanges, **more: Any) -> None:
+        """Do what the change set and *more* name, and nothing else."""
+        self.touch(**{**changes.attributes, **more})
         self.properties.update(changes.set_properties)
         for name in changes.remove_properties:
             self.properties.pop(name, None)
@@ -101,6 +121,7 @@ class SimpleDriver(DbDriver):
         self._lock = threading.RLock()
         self._rows: dict[str, _Row] = {}
         self._leases: dict[str, _Lease] = {}
+        self._tasks = TaskRows()
         self._location_ids = itertools.count(1)
 
     # --- life of the driver --------------------------------------------------------------------------------
@@ -169,7 +190,8 @@ class SimpleDriver(DbDriver):
             return row.value()
 
     def _with_ids(self, locations: Sequence[Location]) -> list[Location]:
-        return [dataclasses.replace(copy.deepcopy(place), id=next(self._location_ids), status='active')
+        return [dataclasses.replace(copy.deepcopy(place), id=next(self._location_ids),
+                                    status=STAGED if place.status == STAGED else 'active')
                 for place in locations]
 
     def image_get(self, ctx: RequestContext, image_id: str) -> Image:
@@ -222,8 +244,10 @@ class SimpleDriver(DbDriver):
                 raise errors.ProtectedImage(image_id=image_id)
             row.touch(status=status, deleted=True, deleted_at=_later_than(row.image.updated_at))
             deleted = row.value()
-            row.locations = [dataclasses.replace(place, status=PENDING_DELETE) for place in row.locations]
-            return deleted
+            staged = copy.deepcopy(row.places(STAGED))
+            row.locations = [dataclasses.replace(place, status=PENDING_DELETE) if place.status == 'active' else place
+                             for place in row.locations]
+            return dataclasses.replace(deleted, locations=(*deleted.locations, *staged))
 
     def image_restore(self, ctx: RequestContext, image_id: str, status: str) -> Image:
         with self._lock:
@@ -231,7 +255,8 @@ class SimpleDriver(DbDriver):
             if row is None or not row.image.deleted or row.lost_bytes:
                 raise errors.ImageNotFound(image_id=image_id)
             row.touch(status=status, deleted=False, deleted_at=None)
-            row.locations = [dataclasses.replace(place, status='active') for place in row.locations]
+            row.locations = [place if place.status == STAGED or place.id in row.given_up
+                             else dataclasses.replace(place, status='active') for place in row.locations]
             return row.value()
 
     # --- tags ----------------------------------------------------------------------------------------------
@@ -302,15 +327,17 @@ class SimpleDriver(DbDriver):
     # --- uploads: leases and reservations ------------------------------------------------------------------
 
     def upload_begin(self, ctx: RequestContext, upload: Upload, *, from_status: str = 'queued',
-                     to_status: str = 'saving') -> Image:
+                     to_status: str = 'saving', changes: ImageChanges = NO_CHANGES, task: Task | None = None) -> Image:
         with self._lock:
             row = self._writable(ctx, upload.image_id, from_status)
             if self._lease_of(upload.image_id) is not None:
                 raise errors.StatusConflict(f'Another upload of image {upload.image_id} is not settled yet.')
+            if task is not None:
+                self._tasks.create(task)
             now = _now()
             self._leases[upload.id] = _Lease(
                 dataclasses.replace(upload, started_at=now, heartbeat_at=now), to_status)
-            row.touch(status=to_status)
+            row.apply(changes, status=to_status)
             return row.value()
 
     def upload_heartbeat(self, upload_id: str) -> bool:
@@ -333,27 +360,43 @@ class SimpleDriver(DbDriver):
             lease.upload = dataclasses.replace(lease.upload, reserved=reserved)
 
     def upload_finish(self, ctx: RequestContext, upload_id: str, changes: ImageChanges,
-                      locations: Sequence[Location], *, from_status: str = 'saving') -> Image:
+                      locations: Sequence[Location], *, from_status: str = 'saving',
+                      task: TaskChanges | None = None, ends: bool = True) -> Image:
         with self._lock:
-            image_id = self._lease(upload_id).upload.image_id
-            row = self._rows[image_id]
+            lease = self._lease(upload_id)
+            row = self._rows[lease.upload.image_id]
             if row.image.deleted:
-                raise errors.ImageGone(image_id=image_id)
+                raise errors.ImageGone(image_id=row.image.id)
             _check_status(row, from_status)
+            if task is not None:
+                self._tasks.update(lease.upload.task_id, task)
+            if ends:
+                row.give_up(row.places(STAGED))
+                del self._leases[upload_id]
+            else:
+                self.upload_heartbeat(upload_id)
+                lease.upload = dataclasses.replace(lease.upload, reserved=0)
             row.locations += self._with_ids(locations)
             row.apply(changes)
-            del self._leases[upload_id]
             return row.value()
 
-    def upload_abort(self, upload_id: str, *, to_status: str = 'queued') -> bool:
+    def upload_abort(self, upload_id: str, *, to_status: str = 'queued', changes: ImageChanges = NO_CHANGES,
+                     task: TaskChanges | None = None) -> bool:
         with self._lock:
             lease = self._leases.pop(upload_id, None)
             if lease is None:
                 return False
+            if task is not None:
+                self._tasks.update_if_unfinished(lease.upload.task_id, task)
             row = self._rows[lease.upload.image_id]
-            if not row.image.deleted and row.image.status == lease.image_status:
-                row.touch(status=to_status, size=None, virtual_size=None, checksum=None, os_hash_algo=None,
-                          os_hash_value=None)
+            row.give_up(row.places(STAGED))
+            if row.image.deleted:
+                return True
+            attributes = {}
+            if row.image.status == lease.image_status:
+                attributes = {'status': to_status} | (dict.fromkeys(FACTS_OF_BYTES) if to_status == 'queued' else {})
+            if attributes or changes:
+                row.apply(dataclasses.replace(changes, attributes={**attributes, **changes.attributes}))
             return True
 
     def uploads_expired(self, silent_seconds: float, limit: int = 100) -> list[Upload]:
@@ -379,24 +422,89 @@ class SimpleDriver(DbDriver):
             lease = self._lease_of(image_id)
             return lease.upload if lease else None
 
-    # --- locations of deleted images -----------------------------------------------------------------------
+    # --- tasks ---------------------------------------------------------------------------------------------
+
+    def task_create(self, ctx: RequestContext, task: Task) -> Task:
+        with self._lock:
+            return self._tasks.create(task)
+
+    def task_get(self, ctx: RequestContext, task_id: str) -> Task:
+        with self._lock:
+            return self._tasks.get(ctx, task_id)
+
+    def task_list(self, ctx: RequestContext, query: TaskQuery) -> list[Task]:
+        with self._lock:
+            return self._tasks.list(ctx, query)
+
+    def task_update(self, task_id: str, changes: TaskChanges, *, from_status: str | None = None) -> Task:
+        with self._lock:
+            return self._tasks.update(task_id, changes, from_status)
+
+    def tasks_orphaned(self, older_than_seconds: float, limit: int = 100) -> list[Task]:
+        with self._lock:
+            held = {lease.upload.task_id for lease in self._leases.values()}
+            return self._tasks.orphaned(older_than_seconds, limit, held)
+
+    def tasks_expire(self, limit: int = 100) -> int:
+        with self._lock:
+            return self._tasks.expire(limit)
+
+    # --- locations -----------------------------------------------------------------------------------------
+
+    def location_staged(self, image_id: str) -> Location | None:
+        with self._lock:
+            row = self._rows.get(image_id)
+            staged = row.places(STAGED) if row is not None and not row.image.deleted else []
+            return copy.deepcopy(staged[-1]) if staged else None
+
+    def locations_set(self, ctx: RequestContext, image_id: str, locations: Sequence[Location],
+                      changes: ImageChanges = NO_CHANGES, *, from_status: str | None = None,
+                      if_version: int | None = None) -> Image:
+        with self._lock:
+            row = self._writable(ctx, image_id, from_status, if_version)
+            if self._lease_of(image_id) is not None:
+                raise errors.StatusConflict(f'An upload of image {image_id} is not settled yet.')
+            had = {place.id: place for place in row.places('active')}
+            kept = [place.id for place in locations if place.id is not None]
+            if len(set(kept)) < len(kept) or not had.keys() >= set(kept):
+                raise errors.Invalid(reason=f'A location id is named twice or is none of image {image_id}.')
+            wanted = []
+            for place in locations:
+                if place.id is None:
+                    wanted += self._with_ids([dataclasses.replace(place, status='active')])
+                else:
+                    wanted.append(dataclasses.replace(had[place.id], metadata=copy.deepcopy(place.metadata)))
+            row.give_up([place for place in had.values() if place.id not in kept])
+            row.locations = wanted + [place for place in row.locations if place.status != 'active']
+            row.apply(changes)
+            return row.value()
 
     def locations_pending_delete(self, older_than_seconds: float,
                                  limit: int = 100) -> list[tuple[str, Location]]:
         with self._lock:
-            deleted_last = _now() - datetime.timedelta(seconds=older_than_seconds)
-            rows = [row for row in self._rows.values()
-                    if row.image.status == 'deleted' and row.image.deleted_at <= deleted_last]
-            rows.sort(key=lambda row: row.image.deleted_at)
-            return [(row.image.id, place) for row in rows for place in row.locations][:limit]
+            since_last = _now() - datetime.timedelta(seconds=older_than_seconds)
+            found = []
+            for row in self._rows.values():
+                statuses = ()
+                if not row.image.deleted:
+                    statuses = (PENDING_DELETE,)
+                elif row.image.status == 'deleted':
+                    statuses = (PENDING_DELETE, STAGED)
+                for place in row.locations:
+                    since = row.given_up.get(place.id, row.image.deleted_at)
+                    if place.status in statuses and since <= since_last:
+                        found.append((since, row.image.id, place))
+            found.sort(key=lambda item: item[0])
+            return [(image_id, copy.deepcopy(place)) for _, image_id, place in found[:limit]]
 
     def location_forget(self, location_id: int) -> None:
         with self._lock:
             for row in self._rows.values():
+                gone = {PENDING_DELETE, STAGED} if row.image.deleted else {PENDING_DELETE}
                 for place in row.locations:
-                    if place.id == location_id and place.status == PENDING_DELETE:
+                    if place.id == location_id and place.status in gone:
                         row.locations.remove(place)
-                        row.lost_bytes = True
+                        row.lost_bytes = row.lost_bytes or place.id not in row.given_up
                         return
 
     # --- usage and house-keeping ---------------------------------------------------------------------------
@@ -409,7 +517,8 @@ class SimpleDriver(DbDriver):
                 reserved_bytes=sum(lease.upload.reserved for lease in self._leases.values()
                                    if lease.upload.owner == owner),
                 images=len(own),
-                uploading=sum(row.image.status in UPLOADING for row in own))
+                uploading=sum(row.image.status in UPLOADING for row in own),
+                staged_bytes=sum(row.image.size or 0 for row in own if row.places(STAGED)))
 
     def purge(self, older_than_days: int, max_rows: int | None, *, images: bool = False) -> Mapping[str, int]:
         with self._lock:
