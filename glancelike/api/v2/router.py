@@ -1,6 +1,6 @@
 """The Images API v2 as one table: which path and method is which action.
 
-A capability that is not here yet (import, tasks, writing locations, cache, metadefs) has no line, so that its paths
+A capability that is not here yet (import, tasks, cache, metadefs) has no line, so that its paths
 are answered with 404, and no version in ``api/versions.py``.
 """
 
@@ -13,6 +13,7 @@ from glancelike import errors
 from glancelike.api.v2.discovery import DiscoveryController
 from glancelike.api.v2.image_actions import ImageActionsController
 from glancelike.api.v2.image_data import ImageDataController
+from glancelike.api.v2.image_locations import ImageLocationsController
 from glancelike.api.v2.image_members import ImageMembersController
 from glancelike.api.v2.image_tags import ImageTagsController
 from glancelike.api.v2.images import ImagesController
@@ -24,7 +25,7 @@ from glancelike.wsgi.router import JSON, RAW, Route
 
 def table(images: ImagesController, data: ImageDataController, actions: ImageActionsController,
           tags: ImageTagsController, members: ImageMembersController, discovery: DiscoveryController,
-          schemas: SchemasController) -> list[Route]:
+          schemas: SchemasController, locations: ImageLocationsController) -> list[Route]:
     """Every route below /v2."""
     return [
         Route('GET', '/images', images.index),
@@ -49,6 +50,10 @@ def table(images: ImagesController, data: ImageDataController, actions: ImageAct
         Route('PUT', '/images/{image_id}/members/{member_id}', members.update, JSON),
         Route('DELETE', '/images/{image_id}/members/{member_id}', members.delete),
 
+        Route('GET', '/images/{image_id}/locations', locations.index),
+        Route('POST', '/images/{image_id}/locations', locations.create, JSON),
+        Route('DELETE', '/stores/{store_id}/{image_id}', locations.delete_from_store),
+
         Route('GET', '/info/stores', discovery.stores),
         Route('GET', '/info/stores/detail', discovery.stores_detail),
         Route('GET', '/info/usage', discovery.usage),
@@ -72,7 +77,8 @@ def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Resource:
     store_ids = tuple(store.id for store in services.stores.all()) if several_stores else ()
     images = ImagesController(
         services.images, schemas, view, default_limit=conf.limit_param_default, max_limit=conf.api_limit_max,
-        max_json_body=conf.max_json_body, store_ids=store_ids)
+        max_json_body=conf.max_json_body, store_ids=store_ids,
+        locations=services.image_locations if conf.show_multiple_locations else None)
     return Resource(table(
         images,
         ImageDataController(services.uploads, services.downloads),
@@ -80,7 +86,8 @@ def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Resource:
         ImageTagsController(services.images),
         ImageMembersController(services.members),
         DiscoveryController(services.stores, services.quotas, services.enforcer, several_stores=several_stores),
-        SchemasController(schemas)), conf.max_json_body)
+        SchemasController(schemas),
+        ImageLocationsController(services.image_locations, view)), conf.max_json_body)
 
 
 def image_schemas(conf: Any) -> Schemas:

@@ -55,6 +55,10 @@ EXPECTED = {
     'deactivate': OWN,
     'reactivate': OWN,
     'get_image_location': OWN_READERS,
+    'set_image_location': OWN,
+    'delete_image_location': {'admin'},
+    'add_image_location': SERVICES | OWN,
+    'fetch_image_location': SERVICES,
     'add_member': OWN,
     'delete_member': OWN | {'sharer'},
     'get_member': SEEN,
@@ -85,7 +89,8 @@ class DefaultsTest(base.TestCase):
 
     def test_an_image_without_owner_is_nobodys(self):
         image = Image('i', owner=None, visibility='private')
-        of_the_caller = ('default', 'service_api', 'stores_info_detail', 'get_images', 'anonymous')
+        of_the_caller = ('add_image_location', 'fetch_image_location', 'default', 'service_api', 'stores_info_detail',
+                         'get_images', 'anonymous')
         self.assertEqual([], [(name, rule) for name, ctx in CALLERS.items() for rule in EXPECTED
                               if name != 'admin' and rule not in of_the_caller
                               and self.enforcer.allowed(ctx, rule, image)])
