@@ -13,15 +13,23 @@ from oslo_config import cfg
 from glancelike import config, errors, loading, pipelines
 from glancelike.core import quotas as quota_rules
 from glancelike.core.download import DownloadService
+from glancelike.core.endings import Endings
 from glancelike.core.formats import FormatRules
+from glancelike.core.image_locations import ImageLocationService
 from glancelike.core.images import ImageService
+from glancelike.core.imports import ImportService
 from glancelike.core.leases import Leases
+from glancelike.core.location_hashing import LocationHashing
+from glancelike.core.location_rules import LocationRules
 from glancelike.core.locations import LocationService
 from glancelike.core.members import MemberService
 from glancelike.core.protections import Protections
 from glancelike.core.quotas import Quotas
 from glancelike.core.recovery import Recovery
+from glancelike.core.secrets import Secrets
 from glancelike.core.signatures import Signatures
+from glancelike.core.staging import StagingService
+from glancelike.core.tasks import TaskService
 from glancelike.core.threads import NativeThreads
 from glancelike.core.unified_limits import KeystoneLimits
 from glancelike.core.upload import UploadService
@@ -29,7 +37,13 @@ from glancelike.db_drivers.base import MULTI_PROCESS, DbDriver
 from glancelike.notifications.notifier import Notifier
 from glancelike.policies.enforcer import Enforcer
 from glancelike.services import Services
+from glancelike.store_drivers.checked import CheckedStore
 from glancelike.store_drivers.stores import Stores, StoreSpec
+from glancelike.tasks import executor as executors
+from glancelike.tasks.import_methods.base import STAGED, STORED, ImportMethod
+from glancelike.tasks.importing import Parts, Rules
+from glancelike.tasks.job import Throttle, WorkFolders
+from glancelike.tasks.runner import FlowBook, TaskRunner
 
 LOG = logging.getLogger(__name__)
 
@@ -109,11 +123,16 @@ def make_tables(conf: cfg.ConfigOpts) -> None:
             db.close()
 
 
-def build(conf: cfg.ConfigOpts, threads: NativeThreads) -> Services:
-    """The parts of the service, from the bottom up."""
+def build(conf: cfg.ConfigOpts, threads: NativeThreads, *, flow_book: FlowBook | None = None,
+          engine: dict[str, Any] | None = None) -> Services:
+    """The parts of the service, from the bottom up.
+
+    :param flow_book: remembers finished steps of tasks for other processes; as *engine*, see ``TaskRunner``
+    """
     db = loading.load_db_driver(conf)
     _prepare_schema(conf, db)
-    stores = _stores(conf, threads)
+    configs = loading.store_configs(conf)
+    stores = _stores(conf, configs, threads)
     strategy = loading.load_location_strategy(conf, stores.weights)
     enforcer = Enforcer(conf)
     notifier = _notifier(conf)
@@ -128,21 +147,69 @@ def build(conf: cfg.ConfigOpts, threads: NativeThreads) -> Services:
     images = ImageService(
         db, enforcer, protections, quotas, locations, notifier, disk_formats=conf.image_format.disk_formats,
         container_formats=conf.image_format.container_formats, count_limit=conf.count_limit)
+    rules = _storing_rules(conf)
+    signatures = Signatures(conf, threads)
     uploads = UploadService(
         db=db, stores=stores, threads=threads, leases=leases, enforcer=enforcer, quotas=quotas,
-        protections=protections, notifier=notifier, signatures=Signatures(conf, threads),
-        format_rules=FormatRules(vmdk_allowed_types=conf.image_format.vmdk_allowed_types,
-                                 match_required=conf.image_format.require_image_format_match,
-                                 gpt_nonfatal=conf.image_format.gpt_safety_checks_nonfatal),
-        image_size_cap=conf.image_size_cap, hashing_algorithm=conf.hashing_algorithm,
-        legacy_checksum=conf.legacy_checksum)
+        protections=protections, notifier=notifier, signatures=signatures, format_rules=rules.formats,
+        image_size_cap=rules.image_size_cap, hashing_algorithm=rules.hashing_algorithm,
+        legacy_checksum=rules.legacy_checksum)
+    staging = next((store for store in stores.every() if store.reserved), None)
+    endings = Endings(db, locations, notifier, conf.task.task_time_to_live * 3600)
+    methods = _import_methods(conf, stores, staging)
+    parts = Parts(db, stores, staging, threads, locations, signatures, rules, methods,
+                  loading.load_import_plugins(conf) if conf.enable_image_import else {},
+                  LocationHashing(db=db, stores=stores, threads=threads, endings=endings, notifier=notifier,
+                                  format_rules=rules.formats, algorithm=rules.hashing_algorithm,
+                                  legacy_checksum=rules.legacy_checksum, image_size_cap=rules.image_size_cap,
+                                  retries=conf.http_retries))
+    secrets = Secrets(conf.task.secret_key)
+    folders = WorkFolders(loading.work_directory(conf, next((one for one in configs if one.reserved), None)))
+    runner = TaskRunner(parts, leases, endings, quotas, secrets, notifier, folders,
+                        Throttle(conf.task.max_bytes_per_second), flow_book=flow_book, engine=engine)
+    executor = executors.make(conf, threads, leases, db, runner)
+    imports = ImportService(db, stores, enforcer, quotas, leases, endings, executor, secrets, methods, parts.plugins)
+    image_locations = ImageLocationService(
+        db=db, stores=stores, enforcer=enforcer, quotas=quotas, leases=leases, locations=locations, endings=endings,
+        executor=executor, notifier=notifier, hashes=conf.do_secure_hash, algorithm=rules.hashing_algorithm,
+        several_stores=bool(conf.enabled_backends),
+        rules=LocationRules(db, stores, quotas, format_rules=rules.formats, several_stores=bool(conf.enabled_backends),
+                            image_size_cap=rules.image_size_cap, url_filter=loading.load_url_filter(conf)))
     return Services(
         conf=conf, threads=threads, db=db, stores=stores, enforcer=enforcer, quotas=quotas, locations=locations,
-        images=images, members=MemberService(db, enforcer, quotas, notifier), uploads=uploads,
+        image_locations=image_locations, images=images, members=MemberService(db, enforcer, quotas, notifier),
+        uploads=uploads,
         downloads=DownloadService(db=db, stores=stores, threads=threads, strategy=strategy, enforcer=enforcer,
                                   notifier=notifier),
+        imports=imports if conf.enable_image_import else None,
+        staging=StagingService(db, staging, threads, leases, enforcer, quotas, conf.image_size_cap)
+        if conf.enable_image_import else None,
+        tasks=TaskService(db, enforcer, images, imports, endings), runner=runner,
         recovery=Recovery(db=db, stores=stores, threads=threads, leases=leases, locations=locations,
-                          interval_seconds=conf.recovery_interval_seconds))
+                          interval_seconds=conf.recovery_interval_seconds, executor=executor, endings=endings,
+                          sweep_files=lambda: folders.sweep(db)))
+
+
+def _storing_rules(conf: cfg.ConfigOpts) -> Rules:
+    formats = FormatRules(vmdk_allowed_types=conf.image_format.vmdk_allowed_types,
+                          match_required=conf.image_format.require_image_format_match,
+                          gpt_nonfatal=conf.image_format.gpt_safety_checks_nonfatal)
+    return Rules(formats, conf.image_size_cap, conf.hashing_algorithm, conf.legacy_checksum,
+                 conf.image_import_opts.max_parallel_stores)
+
+
+def _import_methods(conf: cfg.ConfigOpts, stores: Stores, staging: CheckedStore | None) -> dict[str, ImportMethod]:
+    """The methods that can work here."""
+    if not conf.enable_image_import:
+        return {}
+    methods = loading.load_import_methods(conf)
+    if not conf.enabled_backends:
+        methods = {name: one for name, one in methods.items() if one.SOURCE != STORED}
+    if staging is None and any(one.SOURCE == STAGED for one in methods.values()):
+        LOG.warning('No store is set aside for staged data, so that images cannot be staged: see [staging] store, '
+                    'node_staging_uri.')
+        methods = {name: one for name, one in methods.items() if one.SOURCE != STAGED}
+    return methods
 
 
 def _prepare_schema(conf: cfg.ConfigOpts, db: DbDriver) -> None:
@@ -156,11 +223,19 @@ def _prepare_schema(conf: cfg.ConfigOpts, db: DbDriver) -> None:
         LOG.warning('The database does not answer. The service starts all the same and answers 503 until it does.')
 
 
-def _stores(conf: cfg.ConfigOpts, threads: NativeThreads) -> Stores:
-    stores = Stores([
-        StoreSpec(one.id, loading.store_driver(conf, one), description=one.description, weight=one.weight,
-                  is_default=one.is_default, reserved=one.reserved, driver_name=one.driver_name)
-        for one in loading.store_configs(conf)], threads)
+def _stores(conf: cfg.ConfigOpts, configs: Sequence[loading.StoreConfig], threads: NativeThreads) -> Stores:
+    specs = []
+    for one in configs:
+        try:
+            driver = loading.store_driver(conf, one)
+        except errors.ConfigurationError as error:
+            if not one.implied:
+                raise
+            LOG.warning('The directory for staged data beside that of the default store cannot be used: %s', error)
+            continue
+        specs.append(StoreSpec(one.id, driver, description=one.description, weight=one.weight,
+                               is_default=one.is_default, reserved=one.reserved, driver_name=one.driver_name))
+    stores = Stores(specs, threads)
     stores.start_check()
     return stores
 

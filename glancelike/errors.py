@@ -73,9 +73,9 @@ class InvalidSort(Invalid):
 
 
 class InvalidMarker(Invalid):
-    """The marker is not an image that the caller can see."""
+    """The marker is nothing that the caller can see in such a list."""
     code = 'invalid_marker'
-    message = 'Marker %(marker)s names no image that you can see.'
+    message = 'Marker %(marker)s names nothing that you can see in such a list.'
 
 
 class InvalidLimit(Invalid):

@@ -17,7 +17,8 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -26,13 +27,14 @@ from stevedore import DriverManager, ExtensionManager
 from glancelike import conf as conf_package
 from glancelike import errors
 from glancelike.conf import stores as store_conf
+from glancelike.context import RequestContext
 from glancelike.db_drivers.base import DbDriver
 from glancelike.location_strategies.base import LocationStrategy
 from glancelike.notifications.base import NotificationDriver
 from glancelike.plugin import Options
 from glancelike.property_protections.base import PolicyCheck, PropertyProtection
 from glancelike.store_drivers.base import StoreDriver
-from glancelike.tasks.import_methods.base import ImportMethod
+from glancelike.tasks.import_methods.base import OWN, ImportMethod
 from glancelike.tasks.import_plugins.base import ImportPlugin
 
 LOG = logging.getLogger(__name__)
@@ -73,6 +75,8 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
 RESERVED_PREFIX = 'os_glance_'
 STAGING_STORE = 'os_glance_staging_store'
 TASKS_STORE = 'os_glance_tasks_store'
+#: The import method whose rules of URLs those of locations are held to.
+URL_FILTER = 'web-download'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class StoreConfig:
 
     :ivar groups: option groups in which the driver's options are looked up, first set one wins
     :ivar origin: the option that asked for this store, for messages
+    :ivar given: values of options that stand in no group, because other options imply them
+    :ivar implied: nobody asked for it; it may be left out where it cannot work
     """
 
     id: str
@@ -108,6 +114,8 @@ class StoreConfig:
     weight: int = 0
     reserved: bool = False
     origin: str = 'enabled_backends'
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    implied: bool = False
 
 
 # --- entry points ------------------------------------------------------------------------------------------
@@ -237,6 +245,8 @@ def _accept(namespace: str, name: str, found: Any) -> type:
         raise errors.ConfigurationError(f'names {found.__module__}.{found.__qualname__}, which is no {base.__name__}')
     if base is StoreDriver and (not found.SCHEMES or isinstance(found.SCHEMES, str)):
         raise errors.ConfigurationError(f'names {found.__qualname__}, whose SCHEMES is no tuple of URL schemes')
+    if base is ImportMethod and found.SOURCE == OWN and found.open is ImportMethod.open:
+        raise errors.ConfigurationError(f'names {found.__qualname__}, whose SOURCE is OWN and which has no open()')
     if not isinstance(getattr(found, 'OPTIONS', ()), list | tuple):
         raise errors.ConfigurationError(f'names {found.__qualname__}, whose OPTIONS is no tuple of options')
     return found
@@ -329,7 +339,11 @@ def store_configs(conf: cfg.ConfigOpts) -> list[StoreConfig]:
         raise errors.ConfigurationError(
             f"default_store in {', '.join(files_of(conf))}: no store handles '{wanted}'. "
             f"{option} has: {', '.join(sorted(schemes)) or 'nothing'}.")
-    return [dataclasses.replace(one, is_default=one.id == default) for one in configs]
+    configs = [dataclasses.replace(one, is_default=one.id == default) for one in configs]
+    if conf.staging.store:
+        raise errors.ConfigurationError(
+            f"[staging] store in {', '.join(files_of(conf))}: it names one of enabled_backends, which is not set.")
+    return configs + _staging(conf, configs)
 
 
 def _long_form(conf: cfg.ConfigOpts) -> list[StoreConfig]:
@@ -352,9 +366,51 @@ def _long_form(conf: cfg.ConfigOpts) -> list[StoreConfig]:
         configs.append(StoreConfig(
             store_id, driver_name, (store_id, 'backend_defaults'), store_id == default,
             description=conf[store_id].store_description, weight=value_of(conf, 'weight', (store_id,))))
+    if not conf.staging.store:
+        return configs + _staging(conf, configs)
+    if conf.staging.store not in conf.enabled_backends or conf.staging.store == default:
+        raise errors.ConfigurationError(
+            f"[staging] store in {files} is '{conf.staging.store}'; it must name one of enabled_backends other than "
+            f'default_backend: {", ".join(name for name in conf.enabled_backends if name != default)}.')
+    return [dataclasses.replace(one, reserved=one.id == conf.staging.store) for one in configs]
+
+
+def _staging(conf: cfg.ConfigOpts, configs: Sequence[StoreConfig]) -> list[StoreConfig]:
+    """The reserved store for staged data where no configured store serves as it; see the option node_staging_uri."""
     if STAGING_STORE in conf.list_all_sections():
-        configs.append(StoreConfig(STAGING_STORE, 'filesystem', (STAGING_STORE,), False, reserved=True))
-    return configs
+        return [StoreConfig(STAGING_STORE, 'filesystem', (STAGING_STORE,), False, reserved=True, origin=STAGING_STORE)]
+    config = StoreConfig(STAGING_STORE, 'filesystem', (STAGING_STORE,), False, reserved=True,
+                         origin='node_staging_uri')
+    if conf.node_staging_uri:
+        scheme, _, path = conf.node_staging_uri.partition('://')
+        if scheme != 'file' or not os.path.isabs(path):
+            raise errors.ConfigurationError(
+                f"node_staging_uri in {', '.join(files_of(conf))} is '{conf.node_staging_uri}'; it must be of the form "
+                'file:///directory.')
+        return [dataclasses.replace(config, given={'filesystem_store_datadir': path.rstrip('/') or '/'})]
+    default = next(one for one in configs if one.is_default)
+    if ALIASES[NAMESPACES['store']].get(default.driver_name, default.driver_name) != 'filesystem':
+        return []
+    options = options_of(conf, driver_class(NAMESPACES['store'], 'filesystem'), default.groups)
+    directory = (options.filesystem_store_datadirs or [options.filesystem_store_datadir])[0].partition(':')[0]
+    beside = os.path.join(os.path.dirname(os.path.abspath(directory)), STAGING_STORE)
+    return [dataclasses.replace(config, given={'filesystem_store_datadir': beside}, implied=True)]
+
+
+def work_directory(conf: cfg.ConfigOpts, staging: StoreConfig | None) -> str:
+    """Where tasks keep files; see the option ``[task] work_dir``."""
+    if conf.task.work_dir:
+        return os.path.abspath(conf.task.work_dir)
+    filesystem = driver_class(NAMESPACES['store'], 'filesystem')
+    if TASKS_STORE in conf.list_all_sections():
+        return os.path.abspath(options_of(conf, filesystem, (TASKS_STORE,)).filesystem_store_datadir)
+    if staging is not None and staging.driver_name == 'filesystem':
+        directory = staging.given.get('filesystem_store_datadir')
+        if directory is None:
+            directory = options_of(conf, filesystem, staging.groups).filesystem_store_datadir
+        if directory:
+            return os.path.join(os.path.dirname(os.path.abspath(directory)), TASKS_STORE)
+    return os.path.join(tempfile.gettempdir(), f'glancelike-{os.getuid()}-{TASKS_STORE}')
 
 
 def store_driver(conf: cfg.ConfigOpts, config: StoreConfig) -> StoreDriver:
@@ -366,6 +422,8 @@ def store_driver(conf: cfg.ConfigOpts, config: StoreConfig) -> StoreDriver:
     cls = driver_class(NAMESPACES['store'], config.driver_name, option=config.origin, files=files)
     what = f"store '{config.id}' (driver {config.driver_name}, group [{config.groups[0]}] in {', '.join(files)})"
     options = options_of(conf, cls, config.groups)
+    if config.given:
+        options = Options(**(vars(options) | dict(config.given)))
     try:
         return _built(cls, config.id, options)
     except errors.ConfigurationError as error:
@@ -416,6 +474,38 @@ def load_notification_driver(conf: cfg.ConfigOpts, name: str) -> NotificationDri
     return _built(cls, conf, conf.default_publisher_id, name)
 
 
+def load_import_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:
+    """The import methods that ``enabled_import_methods`` names, by name, in its order."""
+    return _load_named(conf, 'import_method', conf.enabled_import_methods, 'enabled_import_methods')
+
+
+def load_url_filter(conf: cfg.ConfigOpts) -> Callable[[str], Any]:
+    """A function that raises BadSource for what ``[import_filtering_opts]`` refuses, whether or not users may import by
+    ``web-download``, which reads those options."""
+    method = _load_named(conf, 'import_method', [URL_FILTER], 'the filter of location URLs')[URL_FILTER]
+    return lambda url: method.check(RequestContext(), {'uri': url})
+
+
+def load_import_plugins(conf: cfg.ConfigOpts) -> dict[str, ImportPlugin]:
+    """The import plugins that ``[image_import_opts] image_import_plugins`` names, by name, in its order."""
+    return _load_named(conf, 'import_plugin', conf.image_import_opts.image_import_plugins,
+                       '[image_import_opts] image_import_plugins')
+
+
+def _load_named(conf: cfg.ConfigOpts, kind: str, names: Iterable[str], option: str) -> dict[str, Any]:
+    loaded = {}
+    for name in _plain_names(names):
+        cls = driver_class(NAMESPACES[kind], name, option=option, files=files_of(conf))
+        loaded[name] = _built(cls, options_of(conf, cls, (cls.OPTION_GROUP,)))
+    return loaded
+
+
+def _plain_names(names: Iterable[str]) -> list[str]:
+    """Without the brackets and quotation marks that lists had in earlier releases."""
+    plain = (name.strip().strip('[]').strip().strip('\'"') for name in names)
+    return list(dict.fromkeys(name for name in plain if name))
+
+
 def register_driver_options(conf: cfg.ConfigOpts) -> None:
     """Make the options of the configured drivers known to *conf*, and check their values; build nothing.
 
@@ -430,6 +520,13 @@ def register_driver_options(conf: cfg.ConfigOpts) -> None:
     strategy = driver_class(NAMESPACES['location_strategy'], conf.location_strategy, option='location_strategy',
                             files=files)
     options_of(conf, strategy, (strategy.OPTION_GROUP,))
+    for kind, names, option in (
+            ('import_method', conf.enabled_import_methods, 'enabled_import_methods'),
+            ('import_plugin', conf.image_import_opts.image_import_plugins, '[image_import_opts] image_import_plugins')):
+        wanted = [*(names if conf.enable_image_import else ()), *([URL_FILTER] if kind == 'import_method' else [])]
+        for name in _plain_names(wanted):
+            cls = driver_class(NAMESPACES[kind], name, option=option, files=files)
+            options_of(conf, cls, (cls.OPTION_GROUP,))
     if conf.property_protection_file:
         protection = driver_class(NAMESPACES['property'], conf.property_protection_rule_format,
                                   option='property_protection_rule_format', files=files)

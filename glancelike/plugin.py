@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from glancelike import errors
+from glancelike import errors, network
 from glancelike.context import RequestContext
 from glancelike.db_drivers import query, visibility
 from glancelike.db_drivers.base import MULTI_PROCESS, PERSISTENT, DbDriver
@@ -41,7 +41,7 @@ __all__ = [
     'Caller', 'Content', 'DbDriver', 'Filter', 'Image', 'ImageChanges', 'ImageQuery', 'ImportJob', 'ImportMethod',
     'ImportPlugin', 'ImportState', 'Location', 'LocationStrategy', 'Member', 'Options', 'PropertyProtection',
     'RequestContext', 'StoreDriver', 'Stored', 'Task', 'TaskChanges', 'TaskQuery', 'Upload', 'Usage',
-    'errors', 'options_for', 'query', 'visibility',
+    'errors', 'network', 'options_for', 'query', 'visibility',
 ]
 
 

@@ -15,12 +15,13 @@ from glancelike.wsgi.resource import reply
 
 ALWAYS = 'always'
 SEVERAL_STORES = 'several stores'  # only with enabled_backends
+IMPORT = 'import'                  # only with enable_image_import
+COPY = 'copy-image'                # only while that import method may be used
 
 #: What the service can do, oldest first: (version, what it brought, when it is listed). A version stands here
 #: only when all of it is there; the newest one listed is CURRENT. Clients look for exact ids (python-glanceclient:
 #: 'v2.12' before it asks for tasks of an image), so that gaps are no lie and a missing line is the truth.
-#: Not here yet: 2.6 import, 2.9 validation data, 2.10 and 2.11 copy-image, 2.12 tasks of an image,
-#: 2.14, 2.16 and 2.18 cache, 2.17 locations.
+#: Not here yet: 2.14, 2.16 and 2.18 cache.
 VERSIONS = (
     ('2.0', 'images, data, tags, schemas', ALWAYS),
     ('2.1', 'members; the second media type of PATCH', ALWAYS),
@@ -28,10 +29,16 @@ VERSIONS = (
     ('2.3', 'deactivate, reactivate', ALWAYS),
     ('2.4', 'safety rules of locations', ALWAYS),
     ('2.5', 'visibilities community and shared', ALWAYS),
+    ('2.6', 'import', IMPORT),
     ('2.7', 'os_hash_algo, os_hash_value, os_hidden', ALWAYS),
     ('2.8', 'several stores', SEVERAL_STORES),
+    ('2.9', 'validation data of locations', ALWAYS),
+    ('2.10', 'copy-image, import into several stores, removal from one', COPY),
+    ('2.11', 'copy-image of what belongs to others, by policy', COPY),
+    ('2.12', 'tasks of an image', ALWAYS),
     ('2.13', 'usage', ALWAYS),
     ('2.15', 'details of stores', SEVERAL_STORES),
+    ('2.17', 'locations of their own', ALWAYS),
 )
 
 
@@ -49,10 +56,13 @@ class VersionList:
     tokens: frozenset[str]
 
     @classmethod
-    def of(cls, conf: Any) -> VersionList:
+    def of(cls, services: Any) -> VersionList:
         """The list that the configuration leads to."""
+        conf, imports = services.conf, services.imports
         several = bool(conf.enabled_backends)
-        listed = tuple(version for version, _, when in VERSIONS if when == ALWAYS or several)
+        holds = {ALWAYS: True, SEVERAL_STORES: several, IMPORT: imports is not None,
+                 COPY: several and imports is not None and 'copy-image' in imports.methods}
+        listed = tuple(version for version, _, when in VERSIONS if holds[when])
         return cls(conf.public_endpoint, listed, frozenset({'v2', *(f'v{version}' for version in listed)}))
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -101,7 +111,7 @@ class PathMap:
 
 def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> VersionList:
     """For paste: ``apiversions``."""
-    return VersionList.of(global_conf['glancelike.services'].conf)
+    return VersionList.of(global_conf['glancelike.services'])
 
 
 def root_app_factory(loader: Any, global_conf: Mapping[str, Any], **local_conf: str) -> PathMap:

@@ -46,11 +46,11 @@ class Endings:
         self._db = db
         self._locations = locations
         self._notifier = notifier
-        self._keep_seconds = keep_seconds
+        self.keep_seconds = keep_seconds
 
     def expiring(self, task: Task) -> Task:
         """A finished task to be created, with the time until which it can be seen."""
-        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self._keep_seconds)
+        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.keep_seconds)
         return dataclasses.replace(task, expires_at=end)
 
     def tell_created(self, ctx: RequestContext, task: Task) -> None:
@@ -65,20 +65,29 @@ class Endings:
             the last case perhaps
         """
         ended = TaskChanges({'status': tasks.SUCCESS, 'result': {'image_id': task.image_id}, 'message': message,
-                             'step': ''}, self._keep_seconds)
+                             'step': ''}, self.keep_seconds)
+        staged = self._db.location_staged(task.image_id)
         image = self._db.upload_finish(context_of(task), upload_id, changes, locations, from_status=from_status,
                                        task=ended)
         self._notifier.send(context_of(task), events.task_ended(task, tasks.SUCCESS, message))
-        self._erase_staged(image.id)
+        if staged is not None:  # nobody can stage again: the image has its data
+            try:
+                self._locations.erase_one(image.id, staged)
+            except errors.GlanceError as error:
+                LOG.warning('Staged data of image %s stay for recovery: %s', image.id, error)
         return image
 
     def fail(self, upload_id: str, task: Task, message: str, failed_stores: Sequence[str] = ()) -> bool:
-        """End the task's lease with failure: the image goes back to where it was, what was staged goes.
+        """End the task's lease, which must be ours, with failure: the image goes back to where it was, what was staged
+        goes, before anybody can stage again.
 
         :returns: False when the lease was not ours any more: somebody else ends the task
         :raises DatabaseUnavailable: perhaps it was done
         """
-        ended = TaskChanges({'status': tasks.FAILURE, 'message': message, 'step': ''}, self._keep_seconds)
+        if not self._db.upload_heartbeat(upload_id):
+            return False
+        erased = self._staged_erased(task.image_id)
+        ended = TaskChanges({'status': tasks.FAILURE, 'message': message, 'step': ''}, self.keep_seconds)
         back_to = task.caller.get('back_to', QUEUED)
         state = ImportState(failed=tuple(failed_stores))
         done = self._db.upload_abort(upload_id, to_status=back_to, task=ended,
@@ -86,17 +95,19 @@ class Endings:
         if done:
             LOG.info('Task %s of image %s failed: %s', task.id, task.image_id, message)
             self._notifier.send(context_of(task), events.task_ended(task, tasks.FAILURE, message))
-            self._erase_staged(task.image_id)
+            if erased is not None:
+                self._db.location_forget(erased.id)
         return done
 
-    def _erase_staged(self, image_id: str | None) -> None:
-        """Remove the image's bytes that nobody wants any more; what cannot go now goes with recovery."""
+    def _staged_erased(self, image_id: str | None) -> Location | None:
+        """The staged location whose bytes are gone now; None: there is none, or recovery has to remove them."""
+        staged = self._db.location_staged(image_id) if image_id else None
         try:
-            for owner, location in self._db.locations_pending_delete(0, limit=1000):
-                if owner == image_id:
-                    self._locations.erase_one(owner, location)
-        except errors.GlanceError as error:
+            return staged if staged is not None and self._locations.remove(image_id, staged) else None
+        except errors.StoreError as error:
             LOG.warning('Staged data of image %s stay for recovery: %s', image_id, error)
+            return None
+
 
 
 def message_of(error: BaseException) -> str:

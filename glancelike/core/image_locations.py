@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from glancelike import errors
+from glancelike import context, errors
 from glancelike.context import RequestContext
 from glancelike.core import access, endings
 from glancelike.core.imports import Executor
@@ -49,6 +49,8 @@ LOG = logging.getLogger(__name__)
 
 #: What ``Upload.store`` says of a task that stores nothing: recovery finds nothing to clear.
 NO_STORE = ''
+#: How often a row is written that others keep changing.
+TRIES = 10
 
 
 class ImageLocationService:
@@ -78,7 +80,7 @@ class ImageLocationService:
 
     def edits(self, edits: Sequence[Edit]) -> LocationEdits:
         """Edits for ``ImageService.patch``."""
-        return LocationEdits(self._rules, self._enforcer, self._quotas, self._algorithm, edits)
+        return LocationEdits(self._rules, self._enforcer, self._quotas, self._algorithm, edits, self._erase)
 
     def list(self, ctx: RequestContext, image_id: str) -> Sequence[Location]:
         """The locations of an image, as they are stored; none of a deactivated image but for administrators.
@@ -190,34 +192,41 @@ class ImageLocationService:
         left = [place for place in image.locations if place not in gone]
         updated = self._db.locations_set(ctx, image.id, left, from_status=ACTIVE, if_version=image.version)
         for place in gone:
-            self._erase(ctx, updated, place)
+            try:
+                self._erase(image.id, place, in_use_matters=True)
+            except errors.ObjectInUse as error:
+                self._put_back(image.id, place)
+                raise errors.Conflict(reason=f'The copy of image {image.id} in store {store.id} is in use and stays.'
+                                      ) from error
         self._notifier.send(ctx, events.image_update(updated))
 
-    def _erase(self, ctx: RequestContext, image: Image, place: Location) -> None:
+    def _erase(self, image_id: str, place: Location, *, in_use_matters: bool = False) -> None:
+        """Remove the bytes of a location that its image has given up; what cannot go now goes with recovery.
+
+        :raises ObjectInUse: *in_use_matters*, and something depends on the bytes
+        """
         try:
-            self._locations.erase_one(image.id, place)
-        except errors.ObjectInUse as error:
-            self._put_back(image.id, place)
-            raise errors.Conflict(reason=f'The copy of image {image.id} in store {place.store} is in use and stays.'
-                                  ) from error
+            self._locations.erase_unclaimed(image_id, place, self._leases.node.name)
         except (errors.StoreError, errors.DatabaseUnavailable) as error:
-            LOG.warning('A copy of image %s stays in store %s until recovery can remove it: %s', image.id, place.store,
+            if in_use_matters and isinstance(error, errors.ObjectInUse):
+                raise
+            LOG.warning('A copy of image %s stays in store %s until recovery can remove it: %s', image_id, place.store,
                         error)
 
     def _put_back(self, image_id: str, place: Location) -> None:
-        """The image has the copy again. First nobody is to remove its bytes any more: a death in between leaves bytes
-        that something else is using anyway; the other way round recovery would remove those of an image that lives."""
-        ctx = RequestContext(user_id='locations', is_admin=True)
-        self._db.location_forget(place.id)
-        for _ in range(10):
+        """The image has the copy again. The new row goes first: from then on recovery leaves the bytes alone."""
+        ctx = context.internal('locations')
+        for _ in range(TRIES):
             image = self._db.image_get(ctx, image_id)
             new = Location(place.url, place.store, place.metadata)
             try:
                 self._db.locations_set(ctx, image_id, [*image.locations, new], from_status=image.status,
                                        if_version=image.version)
-                return
             except errors.VersionConflict:
                 continue
+            if place.id is not None:
+                self._db.location_forget(place.id)
+            return
 
 
 def _check_ready(image: Image) -> None:

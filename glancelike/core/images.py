@@ -25,7 +25,7 @@ from glancelike.core.protections import Protections
 from glancelike.core.query import ListRequest
 from glancelike.core.quotas import Quotas
 from glancelike.db_drivers.base import DbDriver
-from glancelike.model.image import ACTIVE, DEACTIVATED, QUEUED, Image, ImageChanges
+from glancelike.model.image import ACTIVE, DEACTIVATED, QUEUED, UPLOADING, Image, ImageChanges
 from glancelike.notifications import events
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ class ImageService:
             plan = edits.plan(ctx, image, changes) if edits else None
             updated = self._write(ctx, image, changes, plan)
             if updated is not None:
-                self._after_patch(ctx, image, updated, plan)
+                self._notifier.send(ctx, events.image_update(updated))
+                if edits and plan is not None:
+                    updated = self._after_edits(ctx, image, updated, edits, plan)
                 return self._protections.readable(ctx, updated)
         raise errors.VersionConflict(image_id=image_id)
 
@@ -159,12 +161,17 @@ class ImageService:
                 raise errors.PreconditionFailed(image_id=image_id)
             yield image
 
-    def _after_patch(self, ctx: RequestContext, before: Image, updated: Image, plan: Plan | None) -> None:
-        self._notifier.send(ctx, events.image_update(updated))
-        if plan is not None:
-            if before.status == QUEUED and updated.status == ACTIVE:
-                self._notifier.send(ctx, events.image_activate(updated))
-            self._locations.erase_given_up(updated.id, plan.removed)
+    def _after_edits(self, ctx: RequestContext, before: Image, updated: Image, edits: LocationEdits,
+                     plan: Plan) -> Image:
+        """Remove the bytes that the image has given up; the image as it is then."""
+        if before.status == QUEUED:
+            self._notifier.send(ctx, events.image_activate(updated))
+        for location in plan.removed:
+            edits.erase(updated.id, location)
+        try:
+            return self._db.image_get(ctx, updated.id) if plan.removed else updated  # the claim has made a new version
+        except (errors.ImageNotFound, errors.DatabaseUnavailable):
+            return updated
 
     def _write(self, ctx: RequestContext, image: Image, changes: ImageChanges,
                plan: Plan | None = None) -> Image | None:
@@ -183,8 +190,10 @@ class ImageService:
         if 'owner' in checked and not ctx.is_admin:
             raise errors.Forbidden('Only an administrator may change the owner of an image.')
         for name in ('disk_format', 'container_format'):
-            if name in checked and image.status != QUEUED:
-                raise errors.Forbidden(f'{name} can be changed only while the image is queued; it is {image.status}.')
+            # Not while an import is under way: it has begun to look for the formats that were declared then.
+            if name in checked and image.status not in (QUEUED, UPLOADING):
+                raise errors.Forbidden(f'{name} can be changed only while the image is queued, or its data are staged '
+                                       f'and not yet imported; it is {image.status}.')
         if 'visibility' in checked:
             self._check_visibility(ctx, image, checked['visibility'])
         properties = attributes.checked_properties(changes.set_properties)

@@ -142,7 +142,9 @@ class ImportService:
         except (errors.TaskNotFound, errors.StatusConflict) as error:
             raise errors.Conflict(reason=f'The import of image {image.id} is just ending.') from error
         if task.status == tasks.PENDING:
-            self._endings.fail(upload.id, task, str(errors.TaskCancelled()))
+            mine = str(uuid.uuid4())
+            if self._db.upload_take_over(upload, mine, self._leases.node.name):
+                self._endings.fail(mine, task, str(errors.TaskCancelled()))
 
     # --- what is asked for ----------------------------------------------------------------------------------------
 

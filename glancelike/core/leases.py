@@ -33,6 +33,7 @@ class Lease:
         self._limit = limit
         self._near = limit is not None and limit <= NEAR_BYTES
         self._reserved = upload.reserved
+        self._before = 0
         self.upload = upload
         self.lost = False
         self.image_gone = False
@@ -59,6 +60,7 @@ class Lease:
         :raises QuotaExceeded: the owner may not hold that much
         :raises StatusConflict: as ``check``
         """
+        received += self._before
         if self._limit is None or received <= self._reserved:
             return
         if more and not self._near:
@@ -70,6 +72,14 @@ class Lease:
                 LOG.debug('Upload %s comes near its quota; reserving piece by piece.', self.id)
                 self._near = True
         self._reserve(received, self._limit)
+
+    def beside(self, stored: int) -> None:
+        """Copies of *stored* bytes in total are there and not recorded yet; the next one is covered beside them."""
+        self._before = max(self._before, stored)
+
+    def recorded(self) -> None:
+        """What was stored has become locations: the database has ended their reservation."""
+        self._before = self._reserved = 0
 
     def beat(self) -> None:
         """Renew the claim, and learn whether it and the image still stand."""

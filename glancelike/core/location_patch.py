@@ -8,7 +8,7 @@ process dies before (``DbDriver.locations_pending_delete``).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from glancelike import errors
@@ -56,14 +56,17 @@ class LocationEdits:
     """The edits of one patch; planned again when somebody else was faster, while each store is asked only once.
 
     :param algorithm: ``hashing_algorithm``, which announced hashes must be of
+    :param erase: given an image id and a location that its image has given up: removes the bytes
     """
 
-    def __init__(self, rules: LocationRules, enforcer: Enforcer, quotas: Quotas, algorithm: str, edits: Sequence[Edit]):
+    def __init__(self, rules: LocationRules, enforcer: Enforcer, quotas: Quotas, algorithm: str, edits: Sequence[Edit],
+                 erase: Callable[[str, Location], None]):
         self._rules = rules
         self._enforcer = enforcer
         self._quotas = quotas
         self._algorithm = algorithm
         self._edits = list(edits)
+        self.erase = erase
         self._sizes: dict[str, int | None] = {}
 
     def __bool__(self) -> bool:

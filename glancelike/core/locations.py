@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from glancelike import errors
+from glancelike import context, errors
 from glancelike.context import RequestContext
 from glancelike.db_drivers.base import DbDriver
 from glancelike.location_strategies.base import LocationStrategy
 from glancelike.model.image import DEACTIVATED, Image, Location
+from glancelike.model.upload import Upload
 
 if TYPE_CHECKING:
     from glancelike.policies.enforcer import Enforcer
@@ -82,15 +84,6 @@ class LocationService:
         for location in done:
             self._forget(image_id, location)
 
-    def erase_given_up(self, image_id: str, locations: Sequence[Location]) -> None:
-        """Remove the bytes of locations that an image has no more; what cannot go now goes with recovery."""
-        for location in locations:
-            try:
-                self.erase_one(image_id, location)
-            except (errors.StoreError, errors.DatabaseUnavailable) as error:
-                LOG.warning('A copy of image %s stays in store %s until recovery can remove it: %s', image_id,
-                            location.store, error)
-
     def erase_one(self, image_id: str, location: Location) -> bool:
         """Remove one copy of a deleted image, or one that its image has given up; true when the row is forgotten.
 
@@ -103,6 +96,41 @@ class LocationService:
             return False
         self._forget(image_id, location)
         return True
+
+    def erase_unclaimed(self, image_id: str, location: Location, node: str) -> bool:
+        """As ``erase_one``, for a location of an image that may live: nobody stores data to it meanwhile, and a newer
+        location with the same URL keeps its bytes.
+
+        :param node: name of this process
+        """
+        ctx = context.internal('recovery')
+        try:
+            image = self._db.image_get(ctx, image_id)
+        except errors.ImageNotFound:
+            return self.erase_one(image_id, location)
+        claim = Upload(id=str(uuid.uuid4()), image_id=image_id, node=node, store=location.store or '')
+        try:
+            self._db.upload_begin(ctx, claim, from_status=image.status, to_status=image.status)
+        except (errors.StatusConflict, errors.ImageNotFound):
+            return False  # busy; or just deleted
+        try:
+            staged = self._db.location_staged(image_id)
+            current = [*self._db.image_get(ctx, image_id).locations, *([staged] if staged is not None else [])]
+            if any(one.url == location.url for one in current):
+                self._forget(image_id, location)
+                return True
+            return self.erase_one(image_id, location)
+        except errors.ImageNotFound:
+            return False
+        finally:
+            self._db.upload_abort(claim.id, to_status=image.status)
+
+    def remove(self, image_id: str, location: Location) -> bool:
+        """Remove the bytes of a location that nobody uses, and leave its row; true when they are not there any more.
+
+        :raises StoreError: as ``erase_one``
+        """
+        return self._remove(image_id, location) in (REMOVED, ABSENT)
 
     def _remove(self, image_id: str, location: Location) -> str:
         """What became of the bytes: REMOVED, ABSENT, NOT_OURS or UNKNOWN_STORE. :raises StoreError: as ``erase``."""

@@ -100,8 +100,8 @@ def parse(params: Sequence[tuple[str, str]], *, default_limit: int, max_limit: i
         member_status=_choice(single, 'member_status', (*MEMBER_STATUSES, 'all'), 'accepted'),
         os_hidden=_flag('os_hidden', single.pop('os_hidden', 'false')),
         sort=_sort(params, single.pop('sort', None)),
-        marker=_marker(single.pop('marker', None)),
-        limit=_limit(single.pop('limit', None), default_limit, max_limit))
+        marker=marker(single.pop('marker', None)),
+        limit=limit(single.pop('limit', None), default_limit, max_limit))
     count = _flag('with_count', single.pop('with_count', 'false'))
     single.pop('deleted', None)  # accepted and ignored, as in Glance: deleted images are never listed
     filters = [Filter('', query.EQ, value, query.TAG)
@@ -137,13 +137,15 @@ def _flag(name: str, value: str) -> bool:
     return value.lower() == 'true'
 
 
-def _marker(value: str | None) -> str | None:
+def marker(value: str | None) -> str | None:
+    """An id, as far as one can tell; None for None. :raises InvalidMarker: it cannot be one."""
     if value is not None and not 0 < len(value) <= 36:
         raise errors.InvalidMarker(marker=_short(value))
     return value
 
 
-def _limit(value: str | None, default_limit: int, max_limit: int) -> int:
+def limit(value: str | None, default_limit: int, max_limit: int) -> int:
+    """Rows of a page, as ``parse``. :raises InvalidLimit: not a whole number of 0 or more."""
     if value is None:
         return min(default_limit, max_limit)
     number = value.strip()

@@ -267,7 +267,7 @@ class DbDriver:
         UPLOAD-16  *task* is applied to the task of the Upload in the same transaction.
         UPLOAD-17  With *ends* false the Upload stays, its lease renewed and its reservation 0: more bytes follow.
         UPLOAD-18  Locations of status ``staged`` may be added; they stand in no Image. Those that the image had
-                   before become pending_delete when the Upload ends, here and in ``upload_abort``.
+                   before become pending_delete when an Upload that names a task ends, here and in ``upload_abort``.
         """
         raise NotImplementedError
 

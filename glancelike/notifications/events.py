@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from glancelike.model.image import Image, Member
+from glancelike.model.image import Image, ImportState, Member
 from glancelike.model.task import FAILURE, Task
 
 INFO = 'INFO'
@@ -45,7 +45,9 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _data(image: Image, store: str | None) -> dict[str, Any]:
-    return _image(image) | {'backend': store, 'os_glance_importing_to_stores': [], 'os_glance_failed_import': []}
+    state = image.import_state or ImportState()
+    return _image(image) | {'backend': store, 'os_glance_importing_to_stores': list(state.importing_to),
+                            'os_glance_failed_import': list(state.failed)}
 
 
 def image_create(image: Image) -> Event:

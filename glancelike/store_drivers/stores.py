@@ -71,6 +71,17 @@ class Stores:
         """The stores for images, in the order of the configuration; reserved ones are not among them."""
         return [one for one in self._stores.values() if not one.reserved]
 
+    def every(self) -> list[CheckedStore]:
+        """All stores, reserved ones too."""
+        return list(self._stores.values())
+
+    def any(self, store_id: str) -> CheckedStore:
+        """A store, reserved or not. :raises UnknownStore: there is none of that id"""
+        try:
+            return self._stores[store_id]
+        except KeyError:
+            raise errors.UnknownStore(store=store_id) from None
+
     def get(self, store_id: str) -> CheckedStore:
         """A store for images. :raises UnknownStore: there is none of that id, or it is reserved"""
         found = self._stores.get(store_id)

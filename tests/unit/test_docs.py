@@ -24,8 +24,8 @@ def error_classes():
 
 
 def never_answers(cls):
-    """Is it raised while the service starts, or only the base of others?"""
-    return cls is errors.GlanceError or issubclass(cls, errors.ConfigurationError)
+    """Is it raised while the service starts or a task runs, or only the base of others?"""
+    return cls is errors.GlanceError or issubclass(cls, (errors.ConfigurationError, errors.TaskCancelled))
 
 
 class ErrorCodesTest(base.TestCase):

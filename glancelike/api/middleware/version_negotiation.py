@@ -48,7 +48,7 @@ class VersionNegotiation:
 
 def plain_filter_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Callable[[Any], VersionNegotiation]:
     """For paste, after ``request_id``."""
-    versions = VersionList.of(global_conf['glancelike.services'].conf)
+    versions = VersionList.of(global_conf['glancelike.services'])
     return lambda app: VersionNegotiation(app, versions)
 
 

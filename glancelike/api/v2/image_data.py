@@ -22,6 +22,18 @@ _RANGE = re.compile(r'bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})', re.IGNOREC
 _CONTENT_RANGE = re.compile(r'bytes\s+([0-9]{1,18})-([0-9]{1,18})/(?:\*|[0-9]{1,18})', re.IGNORECASE)
 
 
+def announced(req: Request) -> int | None:
+    """How many bytes of image data the client is going to send; None where it does not say.
+
+    :raises UnsupportedMediaType: the Content-Type is not application/octet-stream
+    :raises Invalid: the size is not a whole number of 0 or more
+    """
+    if req.media_type() != OCTETS:
+        raise errors.UnsupportedMediaType(given=printable(req.media_type()) or 'none', accepted=OCTETS)
+    size = whole_number(req.header('X-OpenStack-Image-Size'), 'X-OpenStack-Image-Size')
+    return req.declared_length() if size is None else size
+
+
 class ImageDataController:
     """Actions on /v2/images/{image_id}/file."""
 
@@ -37,11 +49,7 @@ class ImageDataController:
         :raises UnsupportedMediaType: the Content-Type is not application/octet-stream
         :raises Invalid: the size is not a whole number of 0 or more; more: ``UploadService.upload``
         """
-        if req.media_type() != OCTETS:
-            raise errors.UnsupportedMediaType(given=printable(req.media_type()) or 'none', accepted=OCTETS)
-        size = whole_number(req.header('X-OpenStack-Image-Size'), 'X-OpenStack-Image-Size')
-        if size is None:
-            size = req.declared_length()
+        size = announced(req)
         self._uploads.upload(req.context, image_id, req.data(), size, req.header('X-Image-Meta-Store') or None)
 
     def download(self, req: Request, image_id: str) -> webob.Response:

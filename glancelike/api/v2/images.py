@@ -23,16 +23,18 @@ class ImagesController:
     :param default_limit: ``limit_param_default``, *max_limit*: ``api_limit_max``
     :param max_json_body: most bytes of a patch
     :param store_ids: stores that uploads may name, for the header of a create; () with a single store
+    :param import_methods: those that may be used, for another one
     :param locations: changes locations by patches; None where patches may not (``show_multiple_locations``)
     """
 
     def __init__(self, images: ImageService, schemas: Schemas, view: views.ImageView, *, default_limit: int,
                  max_limit: int, max_json_body: int, store_ids: tuple[str, ...] = (),
-                 locations: ImageLocationService | None = None):
+                 import_methods: tuple[str, ...] = (), locations: ImageLocationService | None = None):
         self._images, self._schemas, self._view = images, schemas, view
         self._default_limit, self._max_limit = default_limit, max_limit
         self._max_json_body = max_json_body
-        self._store_ids = store_ids
+        self._created = {'OpenStack-image-import-methods': ','.join(import_methods) or None,
+                         'OpenStack-image-store-ids': ','.join(store_ids) or None}
         self._locations = locations
 
     def create(self, req: Request, document: Any) -> webob.Response:
@@ -46,8 +48,7 @@ class ImagesController:
         image_id, tags = properties.pop('id', None), properties.pop('tags', ())
         attributes = {name: properties.pop(name) for name in SETTABLE & properties.keys()}
         image = self._images.create(req.context, image_id, attributes, properties, tags)
-        return self._reply(req, image, 201, {
-            'Location': f'/v2/images/{image.id}', 'OpenStack-image-store-ids': ','.join(self._store_ids) or None})
+        return self._reply(req, image, 201, {'Location': f'/v2/images/{image.id}', **self._created})
 
     def index(self, req: Request) -> dict[str, Any]:
         """GET /v2/images: 200 and a page of images.

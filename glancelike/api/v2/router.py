@@ -1,7 +1,7 @@
 """The Images API v2 as one table: which path and method is which action.
 
-A capability that is not here yet (import, tasks, cache, metadefs) has no line, so that its paths
-are answered with 404, and no version in ``api/versions.py``.
+A capability that is not here yet (cache, metadefs) has no line, so that its paths are answered with 404, and no version
+in ``api/versions.py``. Likewise import, and staging, where the configuration leaves them out.
 """
 
 from __future__ import annotations
@@ -10,23 +10,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from glancelike import errors
-from glancelike.api.v2.discovery import DiscoveryController
+from glancelike.api.v2.discovery import DiscoveryController, ImportInfoController
 from glancelike.api.v2.image_actions import ImageActionsController
 from glancelike.api.v2.image_data import ImageDataController
+from glancelike.api.v2.image_import import ImageImportController, ImageStageController
 from glancelike.api.v2.image_locations import ImageLocationsController
 from glancelike.api.v2.image_members import ImageMembersController
 from glancelike.api.v2.image_tags import ImageTagsController
 from glancelike.api.v2.images import ImagesController
 from glancelike.api.v2.schemas import Schemas, SchemasController, base_properties, read_extra_properties
+from glancelike.api.v2.tasks import TasksController
 from glancelike.api.v2.views import ImageView
+from glancelike.tasks.import_methods.base import STAGED
 from glancelike.wsgi.resource import Resource
 from glancelike.wsgi.router import JSON, RAW, Route
 
 
 def table(images: ImagesController, data: ImageDataController, actions: ImageActionsController,
           tags: ImageTagsController, members: ImageMembersController, discovery: DiscoveryController,
-          schemas: SchemasController, locations: ImageLocationsController) -> list[Route]:
-    """Every route below /v2."""
+          tasks: TasksController, schemas: SchemasController, locations: ImageLocationsController) -> list[Route]:
+    """Every route below /v2 but those of import."""
     return [
         Route('GET', '/images', images.index),
         Route('POST', '/images', images.create, JSON),
@@ -54,6 +57,11 @@ def table(images: ImagesController, data: ImageDataController, actions: ImageAct
         Route('POST', '/images/{image_id}/locations', locations.create, JSON),
         Route('DELETE', '/stores/{store_id}/{image_id}', locations.delete_from_store),
 
+        Route('GET', '/images/{image_id}/tasks', tasks.of_image),
+        Route('GET', '/tasks', tasks.index),
+        Route('POST', '/tasks', tasks.create, JSON),
+        Route('GET', '/tasks/{task_id}', tasks.show),
+
         Route('GET', '/info/stores', discovery.stores),
         Route('GET', '/info/stores/detail', discovery.stores_detail),
         Route('GET', '/info/usage', discovery.usage),
@@ -62,6 +70,20 @@ def table(images: ImagesController, data: ImageDataController, actions: ImageAct
         Route('GET', '/schemas/images', schemas.of('images')),
         Route('GET', '/schemas/member', schemas.of('member')),
         Route('GET', '/schemas/members', schemas.of('members')),
+        Route('GET', '/schemas/task', schemas.of('task')),
+        Route('GET', '/schemas/tasks', schemas.of('tasks')),
+    ]
+
+
+def import_table(imports: ImageImportController, info: ImportInfoController,
+                 stage: ImageStageController | None) -> list[Route]:
+    """The routes of import. :param stage: None where data cannot be staged"""
+    staging = [Route('PUT', '/images/{image_id}/stage', stage.stage, RAW)] if stage is not None else []
+    return [
+        *staging,
+        Route('POST', '/images/{image_id}/import', imports.begin, JSON),
+        Route('DELETE', '/images/{image_id}/import', imports.cancel),
+        Route('GET', '/info/import', info.show),
     ]
 
 
@@ -78,6 +100,7 @@ def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Resource:
     images = ImagesController(
         services.images, schemas, view, default_limit=conf.limit_param_default, max_limit=conf.api_limit_max,
         max_json_body=conf.max_json_body, store_ids=store_ids,
+        import_methods=tuple(services.imports.methods) if services.imports is not None else (),
         locations=services.image_locations if conf.show_multiple_locations else None)
     return Resource(table(
         images,
@@ -86,8 +109,22 @@ def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Resource:
         ImageTagsController(services.images),
         ImageMembersController(services.members),
         DiscoveryController(services.stores, services.quotas, services.enforcer, several_stores=several_stores),
+        TasksController(services.tasks, default_limit=conf.limit_param_default, max_limit=conf.api_limit_max),
         SchemasController(schemas),
-        ImageLocationsController(services.image_locations, view)), conf.max_json_body)
+        ImageLocationsController(services.image_locations, view),
+    ) + _import_routes(services, several_stores), conf.max_json_body)
+
+
+def _import_routes(services: Any, several_stores: bool) -> list[Route]:
+    imports, conf = services.imports, services.conf
+    if imports is None:
+        return []
+    can_stage = services.staging is not None and any(one.SOURCE == STAGED for one in imports.methods.values())
+    info = ImportInfoController(
+        imports, stores=services.stores.all() if several_stores else (), disk_formats=conf.image_format.disk_formats,
+        container_formats=conf.image_format.container_formats, max_bytes=conf.image_size_cap, can_stage=can_stage)
+    return import_table(ImageImportController(imports, several_stores=several_stores), info,
+                        ImageStageController(services.staging) if can_stage else None)
 
 
 def image_schemas(conf: Any) -> Schemas:

@@ -16,6 +16,7 @@ import jsonschema
 from glancelike import errors
 from glancelike.core import attributes, bounds
 from glancelike.model.image import MEMBER_STATUSES, VISIBILITIES
+from glancelike.model.task import TASK_STATUSES, TASK_TYPES
 from glancelike.wsgi.request import Request, printable
 
 UUID = '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
@@ -71,6 +72,11 @@ def base_properties(container_formats: Sequence[str], disk_formats: Sequence[str
         'file': read_only(text('URL of the data', None, null=False)),
         'stores': read_only(text('Stores that hold the data, separated by commas', None, null=False)),
         'schema': read_only(text('URL of the schema of this document', None, null=False)),
+        'os_glance_import_task': read_only(text('Task that imports data of the image now', None, null=False)),
+        'os_glance_importing_to_stores': read_only(text(
+            'Stores that are still to get the data, separated by commas', None, null=False)),
+        'os_glance_failed_import': read_only(text(
+            'Stores that could not take the data, separated by commas', None, null=False)),
         'locations': {
             'type': 'array', 'description': 'Where the copies of the data are',
             'items': {'type': 'object', 'required': ['url', 'metadata'], 'properties': {
@@ -158,6 +164,10 @@ class Schemas:
             'status': {'type': 'string', 'enum': list(MEMBER_STATUSES), 'description': "The project's answer"},
             'updated_at': {'type': 'string', 'description': 'When the membership was last changed'}}}
         self.members = _collection('members', self.member, paged=False)
+        self.task = {'name': 'task', 'properties': _task_properties()}
+        rows = {name: one for name, one in self.task['properties'].items()
+                if name not in ('input', 'result', 'message')}
+        self.tasks = _collection('tasks', {'name': 'task', 'properties': rows}, paged=True)
         self._image = jsonschema.Draft4Validator(self.image)
         self._values = {name: jsonschema.Draft4Validator(schema) for name, schema in properties.items()}
         self._other = jsonschema.Draft4Validator({'type': 'string'} if more_properties else {'enum': []})
@@ -260,6 +270,32 @@ def _explain(path: Iterable[Any], wrong: jsonschema.ValidationError) -> str:
         'additionalProperties': lambda: 'has a property that is not allowed here',
     }.get(wrong.validator, lambda: f'breaks its rule {wrong.validator}')()
     return f"Attribute '{name}' {told}, not {value}."
+
+
+def _task_properties() -> dict[str, Any]:
+    def text(description: str, *, null: bool = True) -> dict[str, Any]:
+        return {'type': ['null', 'string'] if null else 'string', 'description': description}
+
+    count = {'type': ['null', 'integer'], 'minimum': 0}
+    return {
+        'id': {'type': 'string', 'pattern': UUID, 'description': 'Identifier of the task, a UUID'},
+        'type': {'type': 'string', 'enum': list(TASK_TYPES), 'description': 'What kind of work it is'},
+        'status': {'type': 'string', 'enum': list(TASK_STATUSES), 'description': 'Where the task is in its life'},
+        'owner': text('Project for which the work is done'),
+        'image_id': text('Image that it is about'),
+        'user_id': text('User who asked for it'),
+        'request_id': text('Request that asked for it'),
+        'input': {'type': ['null', 'object'], 'description': 'What was asked for'},
+        'result': {'type': ['null', 'object'], 'description': 'What came of it, once it succeeded'},
+        'message': text('Why it failed, or what it does', null=False),
+        'progress': {'type': 'object', 'description': 'How far it is; only until it has ended', 'properties': {
+            'step': {'type': 'string'}, 'bytes_done': count, 'bytes_total': count, 'bytes_per_second': count}},
+        'created_at': text('When it was asked for', null=False),
+        'updated_at': text('When something of it last changed', null=False),
+        'expires_at': text('When it may be forgotten; null until it has ended'),
+        'self': {'type': 'string', 'readOnly': True},
+        'schema': {'type': 'string', 'readOnly': True},
+    }
 
 
 def _links(*pairs: tuple[str, str]) -> list[dict[str, str]]:

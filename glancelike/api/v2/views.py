@@ -10,13 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from glancelike.context import RequestContext
-from glancelike.model.image import Image, Location, Member
+from glancelike.model.image import Image, ImportState, Location, Member
+from glancelike.model.task import Task
 
 _ATTRIBUTES = ('name', 'disk_format', 'container_format', 'visibility', 'size', 'virtual_size', 'status', 'checksum',
                'protected', 'min_ram', 'min_disk', 'owner', 'os_hidden', 'os_hash_algo', 'os_hash_value', 'id')
+_MIB = 2**20
 _values_of = operator.attrgetter(*_ATTRIBUTES)
-#: Machine state of Glance that an old database may have among the properties: not for users.
-_HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host'})
+#: Machine state of Glance that an old database may have among the properties: not for users, or told by
+#: ``Image.import_state`` here.
+_HIDDEN = frozenset({'os_glance_stage_host', 'os_glance_hash_op_host', 'os_glance_import_task',
+                     'os_glance_importing_to_stores', 'os_glance_failed_import'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,12 +47,21 @@ class ImageView:
         shown.update(zip(_ATTRIBUTES, _values_of(image), strict=True))
         shown['created_at'] = timestamp(image.created_at)
         shown['updated_at'] = timestamp(image.updated_at)
+        if image.import_state is not None:
+            shown.update(self._import(image.import_state))
         if self.direct_url or self.all_locations or self.several_stores:
             shown.update(self._locations(ctx, image))
         shown['tags'] = sorted(image.tags)
         shown['self'] = f'/v2/images/{image.id}'
         shown['file'] = f'/v2/images/{image.id}/file'
         shown['schema'] = '/v2/schemas/image'
+        return shown
+
+    def _import(self, state: ImportState) -> dict[str, Any]:
+        shown: dict[str, Any] = {'os_glance_import_task': state.task_id} if state.task_id else {}
+        if self.several_stores:
+            shown['os_glance_importing_to_stores'] = ','.join(state.importing_to)
+            shown['os_glance_failed_import'] = ','.join(state.failed)
         return shown
 
     def _locations(self, ctx: RequestContext, image: Image) -> dict[str, Any]:
@@ -80,9 +93,7 @@ def image_list(documents: Sequence[Mapping[str, Any]], echoed: Sequence[tuple[st
     :param echoed: the parameters without ``marker``, in order, repeated ones repeated
     :param total: images of all pages, when it was asked for
     """
-    document: dict[str, Any] = {'images': list(documents), 'first': _link(echoed)}
-    if next_marker is not None:
-        document['next'] = _link([*echoed, ('marker', next_marker)])
+    document: dict[str, Any] = {'images': list(documents), **_page_links('/v2/images', echoed, next_marker)}
     document['schema'] = '/v2/schemas/images'
     if total is not None:
         document['total'], document['total_is_exact'] = total, total_is_exact
@@ -101,6 +112,53 @@ def member_list(members: Sequence[Member]) -> dict[str, Any]:
     return {'members': [member(one) for one in members], 'schema': '/v2/schemas/members'}
 
 
+def task(one: Task) -> dict[str, Any]:
+    """One task with all that its owner may know; ``progress`` is there until it has ended."""
+    return {**_told(one), **_linked(one)}
+
+
+def task_list(tasks: Sequence[Task], echoed: Sequence[tuple[str, str]], next_marker: str | None) -> dict[str, Any]:
+    """A page of tasks, without what is long: input, result, message. :param echoed: as ``image_list``"""
+    return {'tasks': [{**_stub(one), **_linked(one)} for one in tasks],
+            **_page_links('/v2/tasks', echoed, next_marker), 'schema': '/v2/schemas/tasks'}
+
+
+def image_tasks(tasks: Sequence[Task]) -> dict[str, Any]:
+    """The tasks of one image. They have no links: most of those who see them may not ask for tasks by id."""
+    return {'tasks': [{**_told(one), 'deleted': False, 'deleted_at': None} for one in tasks]}
+
+
+def _stub(one: Task) -> dict[str, Any]:
+    return {'id': one.id, 'type': one.type, 'status': one.status, 'owner': one.owner,
+            'created_at': timestamp(one.created_at), 'updated_at': timestamp(one.updated_at),
+            'expires_at': timestamp(one.expires_at), **_progress(one)}
+
+
+def _told(one: Task) -> dict[str, Any]:
+    return {**_stub(one), 'image_id': one.image_id, 'user_id': one.user_id, 'request_id': one.request_id,
+            'input': dict(one.input), 'result': None if one.result is None else dict(one.result),
+            'message': one.message if one.finished else one.message or _under_way(one)}
+
+
+def _linked(one: Task) -> dict[str, Any]:
+    return {'self': f'/v2/tasks/{one.id}', 'schema': '/v2/schemas/task'}
+
+
+def _progress(one: Task) -> dict[str, Any]:
+    return {} if one.finished else {'progress': {'step': one.step, 'bytes_done': one.bytes_done,
+                                                 'bytes_total': one.bytes_total, 'bytes_per_second': one.rate}}
+
+
+def _under_way(one: Task) -> str:
+    """What clients that know no ``progress`` show of it."""
+    if one.cancelled:
+        return 'The task is being cancelled.'
+    if not one.step:
+        return ''
+    total = '' if one.bytes_total is None else f' of {one.bytes_total / _MIB:.1f}'
+    return f'{one.step}: {one.bytes_done / _MIB:.1f}{total} MiB'
+
+
 def etag(image: Image) -> str:
     """A strong ETag of the image document: another one after every stored change."""
     return f'"{image.id}-{image.version}"'
@@ -117,6 +175,13 @@ def timestamp(moment: datetime.datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(datetime.UTC).isoformat()[:19] + 'Z'
 
 
-def _link(parameters: Sequence[tuple[str, str]]) -> str:
+def _page_links(path: str, echoed: Sequence[tuple[str, str]], next_marker: str | None) -> dict[str, str]:
+    links = {'first': _link(path, echoed)}
+    if next_marker is not None:
+        links['next'] = _link(path, [*echoed, ('marker', next_marker)])
+    return links
+
+
+def _link(path: str, parameters: Sequence[tuple[str, str]]) -> str:
     query = urllib.parse.urlencode(parameters)
-    return f'/v2/images?{query}' if query else '/v2/images'
+    return f'{path}?{query}' if query else path

@@ -371,7 +371,7 @@ class SimpleDriver(DbDriver):
             if task is not None:
                 self._tasks.update(lease.upload.task_id, task)
             if ends:
-                row.give_up(row.places(STAGED))
+                row.give_up(row.places(STAGED) if lease.upload.task_id else [])
                 del self._leases[upload_id]
             else:
                 self.upload_heartbeat(upload_id)
@@ -389,7 +389,7 @@ class SimpleDriver(DbDriver):
             if task is not None:
                 self._tasks.update_if_unfinished(lease.upload.task_id, task)
             row = self._rows[lease.upload.image_id]
-            row.give_up(row.places(STAGED))
+            row.give_up(row.places(STAGED) if lease.upload.task_id else [])
             if row.image.deleted:
                 return True
             attributes = {}

@@ -25,7 +25,7 @@ class TaskRows:
     def check_new(self, task: Task) -> None:
         """:raises Conflict: the id is taken (TASK-2)"""
         if task.id in self._tasks:
-            raise errors.Conflict(f'There is a task {task.id} already.')
+            raise errors.Conflict(reason=f'There is a task {task.id} already.')
 
     def create(self, task: Task) -> Task:
         self.check_new(task)

@@ -9,16 +9,18 @@ from glancelike.db_drivers.sqlalchemy import schema, trial
 from glancelike.db_drivers.sqlalchemy.engine import Database
 from glancelike.db_drivers.sqlalchemy.image_list import ImageListMethods
 from glancelike.db_drivers.sqlalchemy.images import ImageMethods
+from glancelike.db_drivers.sqlalchemy.locations import LocationMethods
 from glancelike.db_drivers.sqlalchemy.members import MemberMethods
 from glancelike.db_drivers.sqlalchemy.options import OPTIONS
 from glancelike.db_drivers.sqlalchemy.purge import PurgeMethods
+from glancelike.db_drivers.sqlalchemy.tasks import TaskMethods
 from glancelike.db_drivers.sqlalchemy.uploads import UploadMethods
 from glancelike.db_drivers.sqlalchemy.usage import UsageMethods
 from glancelike.plugin import MULTI_PROCESS, PERSISTENT, DbDriver
 
 
-class SqlalchemyDriver(ImageMethods, ImageListMethods, MemberMethods, UploadMethods, UsageMethods, PurgeMethods,
-                       DbDriver):
+class SqlalchemyDriver(ImageMethods, ImageListMethods, MemberMethods, UploadMethods, TaskMethods, LocationMethods,
+                       UsageMethods, PurgeMethods, DbDriver):
     """The contract of db_drivers/base.py on SQLAlchemy Core; the methods stand in the files of the bases.
 
     Connects at first use, never in the constructor. Give up the connections (``close``) before a fork.

@@ -18,11 +18,11 @@ from glancelike.db_drivers.sqlalchemy.tables import (
     image_tags,
     images,
 )
-from glancelike.plugin import Image, ImageChanges, Location, RequestContext, errors
+from glancelike.plugin import Image, ImageChanges, RequestContext, errors
 
 _ROW_FIELDS = ('id', 'status', 'visibility', 'name', 'owner', 'protected', 'os_hidden', 'container_format',
                'disk_format', 'min_disk', 'min_ram', 'size', 'virtual_size', 'checksum', 'os_hash_algo',
-               'os_hash_value')
+               'os_hash_value', 'import_state')
 _INSERT = sa.insert(images)
 
 
@@ -76,14 +76,16 @@ class ImageMethods:
                 raise errors.ProtectedImage(image_id=image_id)
             stamp = values.after(image.updated_at)
             rows.set_row(connection, image, stamp, {'deleted': True, 'deleted_at': stamp, 'status': status})
-            held = {image_properties: image.properties, image_tags: image.tags, image_locations: image.locations}
+            staged = tuple(rows.staged(connection, image_id))
+            held = {image_properties: image.properties, image_tags: image.tags,
+                    image_locations: image.locations + staged}
             for table in CHILDREN:
                 if held.get(table, True):  # members are not known
                     connection.execute(_DELETE_WITH[table], {'of_image': image_id, 'deleted_at': stamp})
             moment = values.aware(stamp)
-            return dataclasses.replace(
-                image, status=status, deleted=True, deleted_at=moment, updated_at=moment, version=image.version + 1,
-                locations=tuple(dataclasses.replace(one, status='pending_delete') for one in image.locations))
+            pending = tuple(dataclasses.replace(one, status='pending_delete') for one in image.locations)
+            return dataclasses.replace(image, status=status, deleted=True, deleted_at=moment, updated_at=moment,
+                                       version=image.version + 1, locations=pending + staged)
         return self._database.write(work, rows.written)
 
     def image_restore(self, ctx: RequestContext, image_id: str, status: str) -> Image:
@@ -99,7 +101,7 @@ class ImageMethods:
                 if 'scope' in table.c:
                     change['scope'] = scope
                 if table is image_locations:
-                    change['status'] = 'active'
+                    change['status'] = _other_status('pending_delete', 'active')
                 connection.execute(sa.update(table).where(*_deleted_with(table, image)).values(change))
             return rows.lock(connection, None, image_id)
         return self._database.write(work, rows.written)
@@ -124,25 +126,6 @@ class ImageMethods:
             return rows.apply(connection, image, ImageChanges(tags=image.tags - {tag}))
         self._database.write(work, rows.written)
 
-    # --- locations of deleted images ---------------------------------------------------------------------
-
-    def locations_pending_delete(self, older_than_seconds: float, limit: int = 100) -> list[tuple[str, Location]]:
-        table = image_locations
-        oldest_first = (sa.select(table.c.image_id, table.c.id, table.c.value, table.c.meta_data, table.c.store,
-                                  table.c.status)
-                        .join(images, images.c.id == table.c.image_id)
-                        .where(table.c.status == 'pending_delete', table.c.deleted_at <= values.ago(older_than_seconds),
-                               images.c.deleted == sa.true(), images.c.status == 'deleted')
-                        .order_by(table.c.deleted_at, table.c.id).limit(limit))
-        found = self._database.read(lambda connection: connection.execute(oldest_first).all())
-        return [(image_id, values.location(*rest)) for image_id, *rest in found]
-
-    def location_forget(self, location_id: int) -> None:
-        table = image_locations
-        forget = sa.update(table).where(table.c.id == location_id, table.c.status == 'pending_delete').values(
-            status='deleted')
-        self._database.write(lambda connection: connection.execute(forget))
-
 
 def _delete_with(table: sa.Table) -> sa.Update:
     """Child rows are deleted together with their image. updated_at stays: a restored member is as before."""
@@ -151,8 +134,14 @@ def _delete_with(table: sa.Table) -> sa.Update:
     if 'scope' in table.c:
         update = update.values(scope=None)
     if table is image_locations:
-        return update.where(table.c.status == 'active').values(status='pending_delete')
+        return update.where(table.c.status.in_(('active', 'staged'))).values(
+            status=_other_status('active', 'pending_delete'))
     return update
+
+
+def _other_status(before: str, after: str) -> sa.ColumnElement:
+    """The status of a location, changed where it is *before*."""
+    return sa.case((image_locations.c.status == before, after), else_=image_locations.c.status)
 
 
 _DELETE_WITH = {table: _delete_with(table) for table in CHILDREN}

@@ -14,6 +14,7 @@ from glancelike.db_drivers.sqlalchemy.tables import images as image_rows
 
 _SECONDS_OF_A_DAY = 86400
 _AT_ONCE = 500
+_WAITING = ('pending_delete', 'staged')  # of locations: their bytes are still to be deleted
 
 
 class PurgeMethods:
@@ -52,7 +53,7 @@ def _old_images(cutoff: Any) -> list[sa.ColumnElement]:
 def _location_waits(image_id: sa.Column) -> sa.ColumnElement:
     """Does the image have a location whose bytes are still to be deleted?"""
     waiting = image_locations.alias('waiting')
-    return sa.exists().where(waiting.c.image_id == image_id, waiting.c.status == 'pending_delete').correlate(
+    return sa.exists().where(waiting.c.image_id == image_id, waiting.c.status.in_(_WAITING)).correlate(
         image_id.table)
 
 

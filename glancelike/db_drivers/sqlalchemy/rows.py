@@ -34,16 +34,18 @@ _MEMBERSHIP = (sa.select(image_members.c.status)
                .correlate(images).scalar_subquery())
 
 _NO_TEXT = sa.cast(sa.null(), sa.String(1))
+_NO_POSITION = sa.cast(sa.null(), sa.Integer())
 
 
 def _child_columns(table: sa.Table) -> list[sa.ColumnElement]:
-    """(kind, image id, row id, name, value, meta_data, store, status) of one kind of child rows."""
+    """(kind, image id, row id, name, value, meta_data, store, status, position) of one kind of child rows."""
     kinds = {image_properties: (PROPERTY, {'name', 'value'}), image_tags: (TAG, {'value'}),
              image_locations: (LOCATION, {'value', 'meta_data', 'store', 'status'})}
     kind, used = kinds[table]
     return [sa.literal_column(str(kind), sa.Integer()).label('kind'), table.c.image_id, table.c.id.label('row_id'),
             *((table.c[name] if name in used else sa.null()).label(name)
-              for name in ('name', 'value', 'meta_data', 'store', 'status'))]
+              for name in ('name', 'value', 'meta_data', 'store', 'status')),
+            (table.c.position if table is image_locations else _NO_POSITION).label('position')]
 
 
 def _child_selects(which: Any) -> list[sa.Select]:
@@ -79,10 +81,11 @@ WHOLE = sa.union_all(
     sa.select(sa.literal_column(str(IMAGE), sa.Integer()).label('kind'), images.c.id.label('image_id'),
               sa.cast(sa.null(), sa.BigInteger()).label('row_id'), _NO_TEXT.label('name'),
               sa.cast(sa.null(), sa.Text()).label('value'), _NO_TEXT.label('meta_data'), _NO_TEXT.label('store'),
-              _MEMBERSHIP.label('status'), *values.IMAGE_COLUMNS).where(_one(images.c.id)),
+              _MEMBERSHIP.label('status'), _NO_POSITION.label('position'),
+              *values.IMAGE_COLUMNS).where(_one(images.c.id)),
     *(select.add_columns(*(sa.null().label(f'null_{i}') for i in range(_WIDTH))) for select in _child_selects(_one)))
 
-_CHILD_WIDTH = 8  # the image's columns begin here
+_CHILD_WIDTH = 9  # the image's columns begin here
 _STATUS = 7
 
 # Statements are made once: making one takes 55 us of CPU, as much as running it.
@@ -95,6 +98,15 @@ _SET_PROPERTY = sa.update(image_properties).where(
     image_properties.c.image_id == sa.bindparam('of_image', type_=sa.String()),
     image_properties.c.name == sa.bindparam('which', type_=sa.String())).values(
     value=sa.bindparam('new_value'), updated_at=sa.bindparam('new_updated_at'))
+
+
+_STAGED = sa.select(
+    image_locations.c.id, image_locations.c.value, image_locations.c.meta_data, image_locations.c.store,
+    image_locations.c.status).where(
+    _one(image_locations.c.image_id), image_locations.c.status == 'staged').order_by(image_locations.c.id)
+_GIVE_UP = sa.update(image_locations).where(
+    image_locations.c.id.in_(sa.bindparam('row_ids', expanding=True))).values(
+    status='pending_delete', deleted=True, deleted_at=sa.bindparam('moment', type_=image_locations.c.deleted_at.type))
 
 
 def readable(ctx: RequestContext, row: Sequence[Any] | None, membership: str | None) -> bool:
@@ -281,13 +293,31 @@ def write_tags(connection: sa.Connection, image_id: str, before: Iterable[str], 
 def add_locations(connection: sa.Connection, image_id: str, locations: Sequence[Location],
                   stamp: datetime.datetime, upload_id: str | None = None) -> tuple[Location, ...]:
     """Store locations; return them with their row ids, those that are active."""
-    added = []
-    for given in locations:
-        row = values.location_row(image_id, given, stamp, upload_id)
-        row_id = connection.execute(_INSERT_LOCATION, row).inserted_primary_key[0]
-        if given.status == 'active':
-            added.append(dataclasses.replace(given, id=row_id))
-    return tuple(added)
+    added = [add_location(connection, image_id, given, stamp, upload_id) for given in locations]
+    return tuple(one for one in added if one.status == 'active')
+
+
+def add_location(connection: sa.Connection, image_id: str, given: Location, stamp: datetime.datetime,
+                 upload_id: str | None = None, position: int | None = None) -> Location:
+    """Store a location; return it with its row id."""
+    row = values.location_row(image_id, given, stamp, upload_id, position)
+    return dataclasses.replace(given, id=connection.execute(_INSERT_LOCATION, row).inserted_primary_key[0])
+
+
+def staged(connection: sa.Connection, image_id: str) -> list[Location]:
+    """The staged locations of an image, the newest last."""
+    return [values.location(*row) for row in connection.execute(_STAGED, {'image_id': image_id})]
+
+
+def give_up(connection: sa.Connection, locations: Sequence[Location], moment: datetime.datetime) -> None:
+    """Make locations of a locked image pending_delete though the image lives.
+
+    By their ids: on MySQL, an UPDATE that looks for rows by another index keeps others from adding some beside them.
+
+    :param moment: that of the write, by which they are told from those that are deleted with the image (tables.py)
+    """
+    if locations:
+        connection.execute(_GIVE_UP, {'row_ids': [one.id for one in locations], 'moment': values.naive(moment)})
 
 
 def written(connection: sa.Connection, image: Image) -> bool:

@@ -20,7 +20,7 @@ from glancelike.plugin import errors
 
 EXPAND, CONTRACT = 'expand', 'contract'
 #: What ``heads`` answers once every migration of this release was run.
-CURRENT = ('g2026_1_contract02',)
+CURRENT = ('g2026_1_contract02', 'g2026_1_expand03')
 _VERSIONS = sa.table('alembic_version', sa.column('version_num'))  # alembic's own table
 _LOCK_NAME = 'glancelike_schema'
 _LOCK_KEY = 7303014811  # any number that no other user of this database's advisory locks takes

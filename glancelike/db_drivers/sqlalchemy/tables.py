@@ -4,13 +4,19 @@
 the columns of both.
 
 Names and columns of images, image_properties, image_tags, image_locations and image_members are those an
-operator knows from Glance. Ours: ``images.version``, ``images.name_folded``, ``image_locations.store`` and
-``upload_id``, ``scope`` and ``image_created_at`` of child rows, and the tables ``image_uploads`` and ``project_locks``.
+operator knows from Glance. Ours: ``images.version``, ``images.name_folded``, ``images.import_state``,
+``image_locations.store``, ``upload_id`` and ``position``, ``scope`` and ``image_created_at`` of child rows, and the
+tables ``image_uploads``, ``tasks`` and ``project_locks``.
 
 ``scope`` and ``image_created_at`` repeat what a list needs of a row's image, so that an index gives the images with a
 property in the order of the default list without those that the caller does not see: ``scope`` is PUBLIC, or the
 beginning of the owner, or NULL while the image is deleted. Whoever changes an image's visibility or owner, deletes or
 restores it changes its rows (``rows.place``).
+
+A location that is ``pending_delete`` was either deleted together with its image, and then has the same ``deleted_at``,
+or given up before or after that, and then has another: a write moves the image's time, so no two are equal.
+Locations come in the order of ``position``, then those without one, by id: an order that was asked for is written down
+(``locations_set``), and what is added later follows.
 
 Text compares byte for byte: collation "C" on PostgreSQL, a binary one on MySQL and MariaDB (chosen by the
 migration), SQLite's own default. Times are UTC, naive, with microseconds.
@@ -77,6 +83,7 @@ images = sa.Table(
     *times(),
     sa.Column('version', sa.BigInteger(), nullable=False),
     sa.Column('name_folded', sa.Text()),
+    sa.Column('import_state', sa.Text()),
 )
 
 image_properties = sa.Table(
@@ -103,6 +110,7 @@ image_locations = sa.Table(
     *times(),
     sa.Column('store', text(255)),
     sa.Column('upload_id', text(36)),
+    sa.Column('position', sa.Integer()),
 )
 
 image_members = sa.Table(
@@ -128,6 +136,32 @@ image_uploads = sa.Table(
     sa.Column('reserved', sa.BigInteger(), nullable=False),
     sa.Column('started_at', moment(), nullable=False),
     sa.Column('heartbeat_at', moment(), nullable=False),
+    sa.Column('task_id', text(36)),
+)
+
+#: Tasks outlive the images that they are about, and may be removed before them: no foreign keys.
+tasks = sa.Table(
+    'tasks', METADATA,
+    sa.Column('id', text(36), primary_key=True),
+    sa.Column('type', text(30), nullable=False),
+    sa.Column('status', text(30), nullable=False),
+    sa.Column('owner', text(255)),
+    sa.Column('user_id', text(255)),
+    sa.Column('request_id', text(255)),
+    sa.Column('image_id', text(36)),
+    sa.Column('input', sa.Text(), nullable=False),
+    sa.Column('result', sa.Text()),
+    sa.Column('message', sa.Text(), nullable=False),
+    sa.Column('caller', sa.Text(), nullable=False),
+    sa.Column('secret', sa.Text()),
+    sa.Column('step', text(255), nullable=False),
+    sa.Column('bytes_done', sa.BigInteger(), nullable=False),
+    sa.Column('bytes_total', sa.BigInteger()),
+    sa.Column('rate', sa.BigInteger()),
+    sa.Column('cancelled', sa.Boolean(), nullable=False),
+    sa.Column('created_at', moment(), nullable=False),
+    sa.Column('updated_at', moment(), nullable=False),
+    sa.Column('expires_at', moment()),
 )
 
 #: A row to lock while a project's use of storage is added up; '' stands for images without an owner.

@@ -1,24 +1,25 @@
 """Uploads in flight: leases with heartbeats, and reservations of storage.
 
-Locks are always taken in the order upload, image, project. Heartbeats are set and compared by the database's clock,
-so that nodes whose clocks differ do not take each other's uploads over; SQLite has no clock but this machine's, and
-shows only milliseconds of it, so there it is read here.
+Locks are always taken in the order upload, image, project, task. Heartbeats are set and compared by the database's
+clock, so that nodes whose clocks differ do not take each other's uploads over; SQLite has no clock but this machine's,
+and shows only milliseconds of it, so there it is read here.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
 
-from glancelike.db_drivers.sqlalchemy import rows, usage, values
+from glancelike.db_drivers.sqlalchemy import rows, tasks, usage, values
 from glancelike.db_drivers.sqlalchemy.engine import Database
 from glancelike.db_drivers.sqlalchemy.tables import image_locations, image_uploads, moment, project_locks
-from glancelike.plugin import Image, ImageChanges, Location, RequestContext, Upload, errors
+from glancelike.plugin import Image, ImageChanges, Location, RequestContext, Task, TaskChanges, Upload, errors
 
 _CLEARED = {'size': None, 'virtual_size': None, 'checksum': None, 'os_hash_algo': None, 'os_hash_value': None}
-
+_NO_CHANGES = ImageChanges()
 
 _CLOCKS = {'postgresql': "timezone('utc', statement_timestamp())", 'mysql': 'UTC_TIMESTAMP(6)'}
 
@@ -34,23 +35,28 @@ class UploadMethods:
     _database: Database
 
     def upload_begin(self, ctx: RequestContext, upload: Upload, *, from_status: str = 'queued',
-                     to_status: str = 'saving') -> Image:
+                     to_status: str = 'saving', changes: ImageChanges = _NO_CHANGES, task: Task | None = None) -> Image:
         lease = {'id': upload.id, 'image_id': upload.image_id, 'image_status': to_status, 'node': upload.node,
-                 'store': upload.store, 'owner': upload.owner, 'url': upload.url, 'reserved': upload.reserved}
-        for field in ('id', 'node', 'store', 'owner'):
+                 'store': upload.store, 'owner': upload.owner, 'url': upload.url, 'reserved': upload.reserved,
+                 'task_id': upload.task_id}
+        for field in ('id', 'node', 'store', 'owner', 'task_id'):
             if lease[field] is not None:
-                values.check_text(f'Upload {field}', lease[field], max_characters=36 if field == 'id' else 255)
+                values.check_text(f'Upload {field}', lease[field], max_characters=36 if field.endswith('id') else 255)
+        changes = dataclasses.replace(changes, attributes={**changes.attributes, 'status': to_status})
 
         def work(connection: sa.Connection) -> Image:
             image = rows.lock(connection, ctx, upload.image_id)
-            if image.status != from_status or _of_image(connection, upload.image_id) is not None:
+            if image.status != from_status or of_image(connection, upload.image_id) is not None:
                 raise errors.StatusConflict(image_id=image.id, status=image.status, wanted=from_status)
             try:
                 now = _clock(connection)
                 connection.execute(sa.insert(image_uploads).values(**lease, started_at=now, heartbeat_at=now))
             except db_exception.DBDuplicateEntry as error:
                 raise errors.StatusConflict(image_id=image.id, status=image.status, wanted=from_status) from error
-            return rows.apply(connection, image, ImageChanges({'status': to_status}))
+            begun = rows.apply(connection, image, changes)
+            if task is not None:
+                tasks.insert(connection, task)
+            return begun
 
         return self._database.write(work, rows.written)
 
@@ -78,31 +84,52 @@ class UploadMethods:
         self._database.write(work)  # done again, it has the same effect
 
     def upload_finish(self, ctx: RequestContext, upload_id: str, changes: ImageChanges,
-                      locations: Sequence[Location], *, from_status: str = 'saving') -> Image:
+                      locations: Sequence[Location], *, from_status: str = 'saving',
+                      task: TaskChanges | None = None, ends: bool = True) -> Image:
         def work(connection: sa.Connection) -> Image:
             lease = _lock(connection, upload_id)
             if lease is None:
-                return _finished(connection, upload_id)
+                return _finished(connection, upload_id, locations)
             image = rows.lock(connection, None, lease.image_id, deleted=True)
             if image.deleted:
                 raise errors.ImageGone(image_id=image.id)
+            if not ends and _has_brought(connection, lease.image_id, upload_id, locations):
+                return image
             rows.check_state(image, from_status, None)
+            staged = rows.staged(connection, image.id) if ends and lease.task_id else []
             finished = rows.apply(connection, image, changes, locations, upload_id)
-            connection.execute(sa.delete(image_uploads).where(image_uploads.c.id == upload_id))
+            rows.give_up(connection, staged, finished.updated_at)
+            if ends:
+                connection.execute(sa.delete(image_uploads).where(image_uploads.c.id == upload_id))
+            else:
+                connection.execute(sa.update(image_uploads).where(image_uploads.c.id == upload_id)
+                                   .values(reserved=0, heartbeat_at=_clock(connection)))
+            if task is not None:
+                tasks.update(connection, lease.task_id, task)
             return finished
 
         # With locations, which carry the upload's id, doing it again finds out by itself whether it was done.
         return self._database.write(work, None if locations else rows.written)
 
-    def upload_abort(self, upload_id: str, *, to_status: str = 'queued') -> bool:
+    def upload_abort(self, upload_id: str, *, to_status: str = 'queued', changes: ImageChanges = _NO_CHANGES,
+                     task: TaskChanges | None = None) -> bool:
+        cleared = _CLEARED if to_status == 'queued' else {}
+
         def work(connection: sa.Connection) -> bool:
             lease = _lock(connection, upload_id)
             if lease is None:
                 return False
             image = rows.lock(connection, None, lease.image_id, deleted=True)
-            if not image.deleted and image.status == lease.image_status:
-                rows.apply(connection, image, ImageChanges({'status': to_status, **_CLEARED}))
+            staged = rows.staged(connection, image.id) if lease.task_id else []
+            moment = values.aware(values.after(image.updated_at))
+            back = {'status': to_status, **cleared} if image.status == lease.image_status else {}
+            if not image.deleted and (back or changes or staged):
+                wanted = dataclasses.replace(changes, attributes={**back, **changes.attributes})
+                moment = rows.apply(connection, image, wanted).updated_at
+            rows.give_up(connection, staged, moment)
             connection.execute(sa.delete(image_uploads).where(image_uploads.c.id == upload_id))
+            if task is not None and lease.task_id is not None:
+                tasks.update_if_unfinished(connection, lease.task_id, task)
             return True
 
         def settled(connection: sa.Connection, ended: bool) -> bool:
@@ -134,7 +161,7 @@ class UploadMethods:
     def upload_of_image(self, image_id: str) -> Upload | None:
         if not values.storable(image_id):
             return None
-        row = self._database.read(lambda connection: _of_image(connection, image_id))
+        row = self._database.read(lambda connection: of_image(connection, image_id))
         return None if row is None else values.upload(row)
 
 
@@ -149,7 +176,8 @@ def _lock(connection: sa.Connection, upload_id: str) -> sa.Row | None:
     return connection.execute(_LOCKED, {'upload_id': upload_id}).first()
 
 
-def _of_image(connection: sa.Connection, image_id: str) -> sa.Row | None:
+def of_image(connection: sa.Connection, image_id: str) -> sa.Row | None:
+    """The unsettled upload of an image; not locked."""
     return connection.execute(sa.select(image_uploads).where(image_uploads.c.image_id == image_id)).first()
 
 
@@ -168,7 +196,7 @@ def _lock_project(connection: sa.Connection, owner: str | None) -> None:
     connection.execute(wanted)
 
 
-def _finished(connection: sa.Connection, upload_id: str) -> Image:
+def _finished(connection: sa.Connection, upload_id: str, locations: Sequence[Location]) -> Image:
     """The image that this upload has filled already: the answer to the commit, or to the caller, was lost.
 
     :raises StatusConflict: the upload never finished; its lease was settled or taken over by somebody else
@@ -176,9 +204,16 @@ def _finished(connection: sa.Connection, upload_id: str) -> Image:
     """
     image_id = connection.execute(sa.select(image_locations.c.image_id).where(
         image_locations.c.upload_id == upload_id)).scalar()
-    if image_id is None:
+    if image_id is None or not _has_brought(connection, image_id, upload_id, locations):
         raise errors.StatusConflict(_NOT_OURS, upload_id=upload_id)
     image = rows.lock(connection, None, image_id, deleted=True)
     if image.deleted:
         raise errors.ImageGone(image_id=image_id)
     return image
+
+
+def _has_brought(connection: sa.Connection, image_id: str, upload_id: str, locations: Sequence[Location]) -> bool:
+    """Has this upload added these locations already? An upload may add several, one after the other."""
+    known = connection.execute(sa.select(image_locations.c.value).where(
+        image_locations.c.image_id == image_id, image_locations.c.upload_id == upload_id)).scalars().all()
+    return bool(locations) and {one.url for one in locations} <= set(known)

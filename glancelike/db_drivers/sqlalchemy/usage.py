@@ -14,7 +14,7 @@ _UPLOADING = ('saving', 'uploading', 'importing')
 _HALF_BITS = 32
 
 
-_STORED, _RESERVED, _COUNTS = 0, 1, 2  # what a row of the statements below tells
+_STORED, _RESERVED, _COUNTS, _STAGED = 0, 1, 2, 3  # what a row of the statements below tells
 
 
 class UsageMethods:
@@ -27,7 +27,7 @@ class UsageMethods:
             found = _by_kind(connection.execute(_USAGE, {'owner': owner}))
             images, uploading = found[_COUNTS]
             return Usage(stored_bytes=_whole(*found[_STORED]), reserved_bytes=_whole(*found[_RESERVED]),
-                         images=images, uploading=uploading)
+                         images=images, uploading=uploading, staged_bytes=_whole(*found[_STAGED]))
         return self._database.read(work)
 
 
@@ -79,6 +79,13 @@ def _counts() -> sa.Select:
             .where(_is_owner(images.c.owner), images.c.deleted == sa.false()))
 
 
+def _staged() -> sa.Select:
+    """One row of what waits for its import; an image counts once, however often it was staged."""
+    staged = sa.select(image_locations.c.image_id).where(image_locations.c.status == 'staged')
+    return sa.select(_kind(_STAGED), *_halves(images.c.size)).where(
+        _is_owner(images.c.owner), images.c.deleted == sa.false(), images.c.id.in_(staged))
+
+
 _BYTES = sa.union_all(*_sums(_is_owner))
 _BYTES_OF_NOBODY = sa.union_all(*_sums(_is_null))
-_USAGE = sa.union_all(*_sums(_is_owner), _counts())
+_USAGE = sa.union_all(*_sums(_is_owner), _counts(), _staged())

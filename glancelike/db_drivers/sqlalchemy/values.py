@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from glancelike.db_drivers.sqlalchemy import tables
-from glancelike.plugin import Image, Location, Member, Upload, errors
+from glancelike.plugin import Image, ImportState, Location, Member, Task, Upload, errors
 
 MAX_TEXT_BYTES = 65535  # TEXT of MySQL; the same everywhere, so that a catalogue can move
 MAX_BIGINT = 2**63 - 1
@@ -23,6 +24,10 @@ _TIME_FIELDS = ('created_at', 'updated_at', 'deleted_at')
 _TEXT_LENGTHS = {column.name: column.type.length for column in tables.images.c
                  if isinstance(column.type, sa.String) and column.type.length}
 _INTEGER_BOUNDS = {'size': MAX_BIGINT, 'virtual_size': MAX_BIGINT, 'min_disk': MAX_INT, 'min_ram': MAX_INT}
+_LAST = MAX_INT  # where locations without a position stand
+
+_TASK_JSON = ('input', 'result', 'caller')
+_TASK_COLUMNS = tables.tasks.c
 
 PROPERTY, TAG, LOCATION = 1, 2, 3  # what a row of the statement ``children`` in images.py is
 
@@ -122,7 +127,17 @@ def attribute_row(attributes: Mapping[str, Any]) -> dict[str, Any]:
             raise errors.Invalid(reason=f'{field} must be between 0 and {_INTEGER_BOUNDS[field]}, not {value}.')
     if 'name' in row:
         row['name_folded'] = folded(row['name'])
+    if row.get('import_state') is not None:
+        row['import_state'] = as_json('import_state', dataclasses.asdict(row['import_state']))
     return row
+
+
+def as_json(field: str, value: Any) -> str:
+    """The value as a column keeps it: JSON, which escapes what is not ASCII, NUL characters and surrogates included.
+
+    :raises Invalid: it is too long
+    """
+    return check_text(field, json.dumps(value))
 
 
 def folded(name: str | None) -> str | None:
@@ -136,20 +151,23 @@ def folded(name: str | None) -> str | None:
 class Children:
     """Child rows of some images, sorted by image.
 
-    :param rows: (kind, image id, row id, name, value, meta_data, store, status)
+    :param rows: (kind, image id, row id, name, value, meta_data, store, status, position)
     """
 
     def __init__(self, rows: Iterable[Sequence[Any]]):
         self.properties: dict[str, dict[str, str]] = {}
         self.tags: dict[str, list[str]] = {}
         self.locations: dict[str, list[Location]] = {}
-        for kind, image_id, row_id, name, value, meta_data, store, status in rows:
+        self._positions: dict[int, int] = {}
+        for kind, image_id, row_id, name, value, meta_data, store, status, position in rows:
             if kind == PROPERTY:
                 self.properties.setdefault(image_id, {})[name] = value
             elif kind == TAG:
                 self.tags.setdefault(image_id, []).append(value)
             else:
                 self.locations.setdefault(image_id, []).append(location(row_id, value, meta_data, store, status))
+                if position is not None:
+                    self._positions[row_id] = position
 
     def image(self, row: Sequence[Any]) -> Image:
         """The image from the values of IMAGE_COLUMNS (more may follow), with its children."""
@@ -158,9 +176,11 @@ class Children:
         for field in _TIME_FIELDS:
             if fields[field] is not None:
                 fields[field] = fields[field].replace(tzinfo=datetime.UTC)
+        if fields['import_state'] is not None:
+            fields['import_state'] = import_state(fields['import_state'])
         locations = self.locations.get(image_id, ())
         if len(locations) > 1:
-            locations = sorted(locations, key=lambda one: one.id)
+            locations = sorted(locations, key=lambda one: (self._positions.get(one.id, _LAST), one.id))
         return Image(**fields, properties=self.properties.get(image_id, {}),
                      tags=frozenset(self.tags.get(image_id, ())), locations=tuple(locations))
 
@@ -173,23 +193,31 @@ def image(row: Sequence[Any]) -> Image:
     return _CHILDLESS.image(row)
 
 
+def import_state(stored: str) -> ImportState:
+    fields = json.loads(stored)
+    return ImportState(fields['task_id'], tuple(fields['importing_to']), tuple(fields['failed']))
+
+
 def location(row_id: int, url: str, meta_data: str | None, store: str | None, status: str) -> Location:
     return Location(url, store, json.loads(meta_data) if meta_data else {}, status, row_id)
 
 
-def location_row(image_id: str, given: Location, stamp: datetime.datetime, upload_id: str | None = None) -> dict:
+def location_metadata(given: Location) -> str | None:
+    """The metadata as they are stored. :raises Invalid: they are too long"""
+    return as_json('Location metadata', dict(given.metadata)) if given.metadata else None
+
+
+def location_row(image_id: str, given: Location, stamp: datetime.datetime, upload_id: str | None = None,
+                 position: int | None = None) -> dict:
     """Column values of a new location.
 
     :raises Invalid: a value that the databases could not keep
     """
-    # JSON escapes everything beyond ASCII, NUL characters and surrogates included.
-    meta_data = json.dumps(dict(given.metadata)) if given.metadata else None
-    if meta_data is not None:
-        check_text('Location metadata', meta_data)
     if given.store is not None:
         check_text('Store', given.store, max_characters=255)
-    return {'image_id': image_id, 'value': check_text('Location URL', given.url), 'meta_data': meta_data,
-            'store': given.store, 'status': given.status, 'upload_id': upload_id, **born(stamp)}
+    return {'image_id': image_id, 'value': check_text('Location URL', given.url),
+            'meta_data': location_metadata(given), 'store': given.store, 'status': given.status,
+            'upload_id': upload_id, 'position': position, **born(stamp)}
 
 
 def born(stamp: datetime.datetime) -> dict[str, Any]:
@@ -206,4 +234,39 @@ def member(row: Any) -> Member:
 def upload(row: Any) -> Upload:
     """An upload from a row of image_uploads."""
     return Upload(row.id, row.image_id, row.node, row.store, row.owner, row.url, row.reserved,
-                  aware(row.started_at), aware(row.heartbeat_at))
+                  aware(row.started_at), aware(row.heartbeat_at), row.task_id)
+
+
+# --- tasks -------------------------------------------------------------------------------------------------
+
+
+def task(row: Mapping[str, Any]) -> Task:
+    """A task from the columns of its row."""
+    fields = dict(row)
+    for field in _TASK_JSON:
+        if fields[field] is not None:
+            fields[field] = json.loads(fields[field])
+    for field in ('created_at', 'updated_at', 'expires_at'):
+        fields[field] = aware(fields[field])
+    return Task(**fields | {'cancelled': bool(fields['cancelled'])})
+
+
+def task_row(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Column values for fields of a task, but for its times.
+
+    :raises Invalid: a value that the databases could not keep
+    """
+    row = {}
+    for field, value in fields.items():
+        column = _TASK_COLUMNS[field].type
+        if value is None:
+            row[field] = None
+        elif field in _TASK_JSON:
+            row[field] = as_json(f'Task {field}', dict(value))
+        elif isinstance(column, sa.String):
+            row[field] = check_text(f'Task {field}', value, max_characters=column.length)
+        elif isinstance(column, sa.BigInteger) and not 0 <= value <= MAX_BIGINT:
+            raise errors.Invalid(reason=f'{field} must be between 0 and {MAX_BIGINT}, not {value}.')
+        else:
+            row[field] = value
+    return row

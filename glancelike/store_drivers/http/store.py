@@ -13,7 +13,6 @@ What the operator should know:
 
 from __future__ import annotations
 
-import http.client
 import re
 import ssl
 from collections.abc import Iterator, Mapping
@@ -21,13 +20,11 @@ from typing import Any
 
 from oslo_config import cfg
 
-from glancelike.plugin import RANDOM_READ, READ, StoreDriver, errors
-
-from .addresses import AddressGuard
-from .requests import Answer, Requests
+from glancelike.plugin import RANDOM_READ, READ, StoreDriver, errors, network
 
 _PIECE_BYTES = 2**20
 _MOST_SKIPPED_BYTES = 64 * 2**20
+_GATEWAY_TROUBLE = frozenset({502, 503, 504})
 _CONTENT_RANGE = re.compile(r'bytes (?:(?P<first>\d+)-(?P<last>\d+)|\*)/(?P<size>\d+|\*)')
 
 
@@ -58,8 +55,11 @@ Seconds to wait for a connection, and for each next byte, before the server coun
 
     def __init__(self, store_id: str, options: Any):
         super().__init__(store_id, options)
-        guard = AddressGuard(store_id, options.http_store_allow_private, options.http_store_allowed_hosts)
-        self._requests = Requests(store_id, guard, _tls(options), _proxies(options), options.http_store_timeout)
+        self._failures = _Failures(store_id)
+        guard = network.AddressGuard(self._failures, allow_all=options.http_store_allow_private,
+                                     allowed=options.http_store_allowed_hosts, option='http_store_allowed_hosts')
+        proxies = network.Proxies(options.http_proxy_information, 'http_proxy_information')
+        self._requests = network.Requests(self._failures, guard, _tls(options), proxies)
 
     @classmethod
     def for_compliance(cls, folder: str, max_bytes: int | None = None) -> Mapping[str, Any] | None:
@@ -67,11 +67,11 @@ Seconds to wait for a connection, and for each next byte, before the server coun
 
     def size(self, url: str) -> int:
         """See the contract. :raises OperationNotSupported: the server does not tell how long the object is"""
-        answer = self._requests.send('HEAD', url)
+        answer = self._send('HEAD', url)
         answer.close()
         if answer.status == 200 and answer.header('Content-Length').isdecimal():
             return int(answer.header('Content-Length'))
-        answer = self._requests.send('GET', url, {'Range': 'bytes=0-0'})
+        answer = self._send('GET', url, {'Range': 'bytes=0-0'})
         answer.close()
         if answer.status == 200 and answer.header('Content-Length').isdecimal():
             return int(answer.header('Content-Length'))
@@ -87,13 +87,13 @@ Seconds to wait for a connection, and for each next byte, before the server coun
         :raises OperationNotSupported: the server ignores ranges and the wanted bytes are far from the beginning
         """
         if length == 0:
-            self._requests.send('HEAD', url).close()
+            self._send('HEAD', url).close()
             return iter(())
         if offset == 0 and length is None:
-            answer = self._requests.send('GET', url)
+            answer = self._send('GET', url)
             return self._body(answer, 0, None)
         last = '' if length is None else offset + length - 1
-        answer = self._requests.send('GET', url, {'Range': f'bytes={offset}-{last}'})
+        answer = self._send('GET', url, {'Range': f'bytes={offset}-{last}'})
         if answer.status == 416:
             answer.close()
             return iter(())
@@ -108,12 +108,29 @@ Seconds to wait for a connection, and for each next byte, before the server coun
             raise errors.OperationNotSupported(store=self.id, operation='ranges of this server')
         return self._body(answer, offset, length)
 
-    def _body(self, answer: Answer, skip: int, wanted: int | None) -> Iterator[bytes]:
+    def _send(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> network.Answer:
+        """The answer; its status is below 300 or one of 403, 405, 416, 501.
+
+        :raises ObjectNotFound: 404, 410
+        :raises StoreUnavailable: no connection, a broken answer, 502, 503, 504
+        :raises BadStoreUrl: malformed, not allowed, too many redirects, untrusted certificate, another status
+        """
+        answer = self._requests.send(method, url, network.Patience(self.options.http_store_timeout), headers)
+        if answer.status < 300 or answer.status in (403, 405, 416, 501):
+            return answer
+        answer.close()
+        if answer.status in (404, 410):
+            raise errors.ObjectNotFound(store=self.id)
+        if answer.status in _GATEWAY_TROUBLE:
+            raise errors.StoreUnavailable(store=self.id)
+        raise self._failures.bad(f'the server answered with status {answer.status}')
+
+    def _body(self, answer: network.Answer, skip: int, wanted: int | None) -> Iterator[bytes]:
         """The body of a 200 without its first *skip* bytes, *wanted* bytes of it at most."""
         if answer.status != 200:
             answer.close()
             self._refuse(answer)
-            raise self._requests.bad(f'the server answered with status {answer.status}')
+            raise self._failures.bad(f'the server answered with status {answer.status}')
         pieces = _Pieces(self.id, answer, wanted)
         try:
             pieces.skip(skip)
@@ -122,7 +139,7 @@ Seconds to wait for a connection, and for each next byte, before the server coun
             raise
         return pieces
 
-    def _part(self, answer: Answer, offset: int, length: int | None) -> Iterator[bytes]:
+    def _part(self, answer: network.Answer, offset: int, length: int | None) -> Iterator[bytes]:
         """The body of a 206, if it is the part that was asked for."""
         found = _CONTENT_RANGE.fullmatch(answer.header('Content-Range'))
         if (not found or found['first'] is None or int(found['first']) != offset or int(found['last']) < offset
@@ -131,9 +148,9 @@ Seconds to wait for a connection, and for each next byte, before the server coun
             raise errors.StoreError(store=self.id, reason='the server sent another range than it was asked for')
         return _Pieces(self.id, answer, int(found['last']) - offset + 1, exactly=True)
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, answer: network.Answer) -> None:
         if answer.status >= 400:
-            raise self._requests.bad(f'the server answered with status {answer.status}')
+            raise self._failures.bad(f'the server answered with status {answer.status}')
 
 
 class _Pieces:
@@ -143,13 +160,11 @@ class _Pieces:
     :param exactly: fewer than *wanted* mean that the connection broke
     """
 
-    def __init__(self, store_id: str, answer: Answer, wanted: int | None, *, exactly: bool = False):
+    def __init__(self, store_id: str, answer: network.Answer, wanted: int | None, *, exactly: bool = False):
         self._store_id = store_id
-        self._answer: Answer | None = answer
+        self._answer: network.Answer | None = answer
         self._wanted = wanted
         self._exactly = exactly
-        length = answer.header('Content-Length')
-        self._promised = int(length) if length.isdecimal() else None
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -170,13 +185,8 @@ class _Pieces:
     def _read(self, size: int) -> bytes:
         if self._answer is None or not size:
             return b''
-        try:
-            piece = self._answer.response.read1(size)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise errors.StoreUnavailable(store=self._store_id) from error
-        if self._promised is not None:
-            self._promised -= len(piece)
-        if not piece and (self._promised or (self._exactly and self._wanted)):
+        piece = self._answer.read(size)
+        if not piece and self._exactly and self._wanted:
             raise errors.StoreUnavailable('Store %s: the server broke off.' % self._store_id, store=self._store_id)
         return piece
 
@@ -188,24 +198,22 @@ class _Pieces:
     __del__ = close
 
 
+class _Failures(network.Failures):
+    """The errors of the store contract."""
+
+    def __init__(self, store_id: str):
+        self._store_id = store_id
+
+    def bad(self, reason: str) -> errors.GlanceError:
+        return errors.BadStoreUrl(f'Store {self._store_id} cannot use the location: {reason}.', store=self._store_id)
+
+    def unavailable(self, reason: str, retry_after: float = 0) -> errors.GlanceError:
+        return errors.StoreUnavailable(store=self._store_id)
+
+
 def _tls(options: Any) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=options.https_ca_certificates_file)
-    except (OSError, ssl.SSLError) as error:
-        raise errors.ConfigurationError(
-            reason=f'https_ca_certificates_file: {options.https_ca_certificates_file} cannot be used: {error}'
-        ) from error
+    context = network.tls_context(options.https_ca_certificates_file, 'https_ca_certificates_file')
     if options.https_insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _proxies(options: Any) -> dict[str, str]:
-    proxies = dict(options.http_proxy_information)
-    for scheme, proxy in proxies.items():
-        host, _, port = proxy.rpartition(':')
-        if scheme not in ('http', 'https') or not host or not port.isdecimal():
-            raise errors.ConfigurationError(
-                reason=f"http_proxy_information: '{scheme}:{proxy}' is not scheme:host:port with http or https")
-    return proxies

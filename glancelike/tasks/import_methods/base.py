@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from glancelike import errors
 from glancelike.context import RequestContext
 from glancelike.tasks.base import Content, ImportJob
 
@@ -66,7 +67,7 @@ class ImportMethod:
 
         :raises BadSource, HashMismatch, SourceUnavailable, ImageTooLarge: METHOD-4, METHOD-5
         """
-        raise NotImplementedError
+        raise errors.BadSource(reason='the import method has no source of its own')
 
     def facts(self) -> Mapping[str, Any]:
         """METHOD-8  What callers may know, for ``GET /v2/info/import``: JSON-able, no credential."""

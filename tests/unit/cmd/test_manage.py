@@ -48,7 +48,7 @@ class ManageTest(base.TestCase):
         self.assertIn('no version\n', self.run_manage('db_version')[1])
         self.assertEqual(0, self.run_manage('db_sync')[0])
         self.assertEqual(0, self.run_manage('db_check')[0])
-        self.assertIn('g2026_1_contract02', self.run_manage('db_version')[1])
+        self.assertIn('g2026_1_expand03', self.run_manage('db_version')[1])
 
     def test_versions_can_be_named_both_ways(self):
         self.assertEqual(0, self.run_manage('db', 'upgrade', '--version', 'g2026_1_expand02')[0])

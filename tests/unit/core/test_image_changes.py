@@ -72,10 +72,15 @@ class PatchTest(CoreTestCase):
         self.refused(errors.Forbidden, attributes={'owner': 'owner'})
         self.assertThat(self.patch(ADMIN, attributes={'owner': 'friend'}).owner, Equals('friend'))
 
-    def test_formats_are_changed_while_queued_only(self):
+    def test_formats_are_changed_until_data_are_looked_at(self):
         self.patch(attributes={'disk_format': 'raw', 'container_format': 'bare'})
-        self.activate(self.image.id, 'fast')
+        self.db.image_update(ADMIN, self.image.id, ImageChanges({'status': 'uploading'}))  # as staging does
+        self.patch(attributes={'disk_format': 'qcow2'})
+        self.db.image_update(ADMIN, self.image.id, ImageChanges({'status': 'importing'}))
         self.events.sent.clear()
+        for name in ('disk_format', 'container_format'):
+            self.refused(errors.Forbidden, ADMIN, attributes={name: None})
+        self.db.image_update(ADMIN, self.image.id, ImageChanges({'status': 'active'}))
         for name in ('disk_format', 'container_format'):
             self.refused(errors.Forbidden, ADMIN, attributes={name: None})
 

@@ -110,8 +110,8 @@ class SettingTest(LocationsTestCase):
 
     def test_what_is_no_hash_is_refused(self):
         for announced in (Announced('sha999', 'a' * 128), Announced('shake_128', 'a' * 32), Announced('', ''),
-                          Announced('sha512', 'a' * 127), Announced('sha512', 'x' * 128), Announced('sha256', 'a' * 128),
-                          Announced('md5', 'a' * 32, 'b' * 31)):
+                          Announced('sha512', 'a' * 127), Announced('sha512', 'x' * 128),
+                          Announced('sha256', 'a' * 128), Announced('md5', 'a' * 32, 'b' * 31)):
             self.refused(errors.Invalid, announced=announced)
 
     def test_quotas_hold(self):
@@ -209,7 +209,8 @@ class WithHashTest(LocationsTestCase):
         self.image_locations.add(OWNER, self.image.id, self.web.url('/x'))
         self.assertEqual('importing', self.stored(self.image).status)
         self.assertIsNone(self.do())
-        self.assertEqual((len(DATA), sha512(DATA)), (self.stored(self.image).size, self.stored(self.image).os_hash_value))
+        row = self.stored(self.image)
+        self.assertEqual((len(DATA), sha512(DATA)), (row.size, row.os_hash_value))
 
     def test_nothing_else_changes_locations_meanwhile(self):
         self.add()

@@ -1,9 +1,10 @@
 """Who is told of an event, and that a failing bus never fails a request."""
 
+import dataclasses
 import json
 import logging
 
-from glancelike.model.image import Image, Location, Member
+from glancelike.model.image import Image, ImportState, Location, Member
 from glancelike.notifications import events
 from glancelike.notifications.base import NotificationDriver
 from glancelike.notifications.drivers.log import LogDriver
@@ -125,6 +126,10 @@ class EventsTest(base.TestCase):
 
     def test_the_store_is_told_with_the_data(self):
         self.assertEqual('fast', events.image_upload(IMAGE, 'fast').payload['backend'])
+        state = ImportState('t', ('cold',), ('web',))
+        payload = events.image_upload(dataclasses.replace(IMAGE, import_state=state), 'fast').payload
+        self.assertEqual((['cold'], ['web']),
+                         (payload['os_glance_importing_to_stores'], payload['os_glance_failed_import']))
 
     def test_a_short_download_is_an_error(self):
         sent = [events.image_send(IMAGE, bytes_sent=count, bytes_expected=5, user_id=None, project_id=None,

@@ -49,6 +49,7 @@ EXPECTED = {
                        **dict.fromkeys(('shared', 'community', 'public'), {'admin', 'anonymous'} | MEMBERS)},
     'modify_image': OWN,
     'publicize_image': {'admin'},
+    'copy_image': {'admin'},
     'communitize_image': OWN,
     'delete_image': OWN,
     'upload_image': OWN,
@@ -65,6 +66,11 @@ EXPECTED = {
     'get_members': SEEN,
     'modify_member': {'admin', 'sharer'},
     'stores_info_detail': SERVICES,
+    'tasks_api_access': {'admin'},
+    'get_task': set(CALLERS),
+    'get_tasks': set(CALLERS),
+    'add_task': set(CALLERS),
+    'modify_task': set(CALLERS),
 }
 EXPECTED['download_from_store'] = EXPECTED['download_image']
 
@@ -89,8 +95,8 @@ class DefaultsTest(base.TestCase):
 
     def test_an_image_without_owner_is_nobodys(self):
         image = Image('i', owner=None, visibility='private')
-        of_the_caller = ('add_image_location', 'fetch_image_location', 'default', 'service_api', 'stores_info_detail',
-                         'get_images', 'anonymous')
+        of_the_caller = ('default', 'service_api', 'stores_info_detail', 'get_images', 'anonymous', 'get_task',
+                         'get_tasks', 'add_task', 'modify_task', 'add_image_location', 'fetch_image_location')
         self.assertEqual([], [(name, rule) for name, ctx in CALLERS.items() for rule in EXPECTED
                               if name != 'admin' and rule not in of_the_caller
                               and self.enforcer.allowed(ctx, rule, image)])

@@ -56,10 +56,11 @@ class Store:
             raise errors.StoreUnavailable(store=self.id)
 
 
-def global_conf(stores=(), database=None, **values):
+def global_conf(stores=(), database=None, methods=None, **values):
+    imports = None if methods is None else types.SimpleNamespace(methods=dict.fromkeys(methods))
     enforcer = types.SimpleNamespace(context_is_admin=lambda ctx: 'admin' in ctx.roles)
     return {'glancelike.services': types.SimpleNamespace(
-        conf=conf(**values), enforcer=enforcer, db=database or Database(),
+        conf=conf(**values), enforcer=enforcer, db=database or Database(), imports=imports,
         stores=types.SimpleNamespace(all=lambda: list(stores)))}
 
 
@@ -172,7 +173,7 @@ class TestVersions(base.TestCase):
         return [one['id'] for one in ask(self.app(**values), '/versions').json['versions']]
 
     def test_the_root_and_unknown_beginnings_get_300_and_the_list(self):
-        for path in ('/', '/images', '/v1/images', '/v3', '/v2.99/images', '/v2.6/images', '/va.1', '/v10',
+        for path in ('/', '/images', '/v1/images', '/v3', '/v2.99/images', '/v2.14/images', '/va.1', '/v10',
                      '/V2/images'):
             got = ask(self.app(), path)
             self.assertEqual((300, 'application/json'), (got.status_int, got.headers['Content-Type']), path)
@@ -193,11 +194,17 @@ class TestVersions(base.TestCase):
             self.assertEqual(300, ask(self.app(), '/images', Accept=accept).status_int)
 
     def test_only_what_exists_is_listed_and_the_newest_is_current(self):
-        self.assertEqual(['v2.13', 'v2.7', 'v2.5', 'v2.4', 'v2.3', 'v2.2', 'v2.1', 'v2.0'], self.ids())
+        always = {'v2.17', 'v2.13', 'v2.12', 'v2.9', 'v2.7', 'v2.5', 'v2.4', 'v2.3', 'v2.2', 'v2.1', 'v2.0'}
         several = {'enabled_backends': {'fast': 'filesystem'}}
-        self.assertEqual(['v2.15', 'v2.13', 'v2.8', 'v2.7'], self.ids(**several)[:4])
+        for more, given in (
+                (set(), {}), ({'v2.6'}, {'methods': ['copy-image']}), ({'v2.8', 'v2.15'}, several),
+                ({'v2.6', 'v2.8', 'v2.15'}, {'methods': ['web-download'], **several}),
+                ({'v2.6', 'v2.8', 'v2.10', 'v2.11', 'v2.15'}, {'methods': ['copy-image'], **several})):
+            listed = self.ids(**given)
+            self.assertEqual(always | more, set(listed))
+            self.assertEqual(sorted(listed, key=lambda one: -int(one.removeprefix('v2.'))), listed)
         statuses = [one['status'] for one in ask(self.app(), '/').json['versions']]
-        self.assertEqual(['CURRENT'] + ['SUPPORTED'] * 7, statuses)
+        self.assertEqual(['CURRENT'] + ['SUPPORTED'] * 10, statuses)
 
     def test_links_begin_with_the_public_endpoint_or_the_callers_host(self):
         def href(**values):

@@ -2,8 +2,7 @@
 
 import socket
 
-from glancelike.plugin import errors
-from glancelike.store_drivers.http.addresses import AddressGuard
+from glancelike.plugin import errors, network
 from tests import base
 
 #: Hosts as a hostile user writes them; every one of them is a way to this machine or its network.
@@ -20,14 +19,14 @@ HOSTILE = (
 class AddressGuardTest(base.TestCase):
 
     def guard(self, allow_private=False, allowed=()):
-        return AddressGuard('web', allow_private, allowed)
+        return network.AddressGuard(network.Failures(), allow_all=allow_private, allowed=allowed)
 
     def test_addresses_that_are_not_public_are_refused(self):
         guard, passed = self.guard(), []
         for host in HOSTILE:
             try:
                 passed.append((host, guard.addresses(host, 80)))
-            except (errors.BadStoreUrl, errors.StoreUnavailable):  # the latter: no resolver here takes that form
+            except (errors.BadSource, errors.SourceUnavailable):  # the latter: no resolver here takes that form
                 pass
         self.assertEqual([], passed)
 
@@ -42,7 +41,7 @@ class AddressGuardTest(base.TestCase):
         guard = self.guard(allowed=['127.0.0.0/8'])
         for host in ('127.1', '0x7f.1', '::ffff:127.0.0.1', '127.0.0.1'):
             self.assertEqual(1, len(guard.addresses(host, 80)))
-        self.assertRaises(errors.BadStoreUrl, guard.addresses, '10.0.0.1', 80)
+        self.assertRaises(errors.BadSource, guard.addresses, '10.0.0.1', 80)
 
     def test_allow_private_allows_everything(self):
         self.assertEqual(['10.0.0.1'], self.guard(allow_private=True).addresses('10.0.0.1', 80))
@@ -54,8 +53,8 @@ class AddressGuardTest(base.TestCase):
         self.assertEqual(['8.8.8.8'], self.guard().addresses('rebinding.example', 80))
 
     def test_a_name_that_does_not_resolve_is_unavailable(self):
-        self.assertRaises(errors.StoreUnavailable, self.guard().addresses, 'nothing.invalid', 80)
-        self.assertRaises(errors.StoreUnavailable, self.guard().addresses, 'x' * 300 + '.example', 80)
+        self.assertRaises(errors.SourceUnavailable, self.guard().addresses, 'nothing.invalid', 80)
+        self.assertRaises(errors.SourceUnavailable, self.guard().addresses, 'x' * 300 + '.example', 80)
 
     def test_an_entry_that_is_neither_name_nor_network_stops_the_start(self):
         for entry in ('10.0.0.0/99', '', 'host:80', 'http://host/'):
