@@ -15,9 +15,12 @@ from glancelike.core import quotas as quota_rules
 from glancelike.core.download import DownloadService
 from glancelike.core.endings import Endings
 from glancelike.core.formats import FormatRules
+from glancelike.core.image_locations import ImageLocationService
 from glancelike.core.images import ImageService
 from glancelike.core.imports import ImportService
 from glancelike.core.leases import Leases
+from glancelike.core.location_hashing import LocationHashing
+from glancelike.core.location_rules import LocationRules
 from glancelike.core.locations import LocationService
 from glancelike.core.members import MemberService
 from glancelike.core.protections import Protections
@@ -155,16 +158,27 @@ def build(conf: cfg.ConfigOpts, threads: NativeThreads, *, flow_book: FlowBook |
     endings = Endings(db, locations, notifier, conf.task.task_time_to_live * 3600)
     methods = _import_methods(conf, stores, staging)
     parts = Parts(db, stores, staging, threads, locations, signatures, rules, methods,
-                  loading.load_import_plugins(conf) if conf.enable_image_import else {})
+                  loading.load_import_plugins(conf) if conf.enable_image_import else {},
+                  LocationHashing(db=db, stores=stores, threads=threads, endings=endings, notifier=notifier,
+                                  format_rules=rules.formats, algorithm=rules.hashing_algorithm,
+                                  legacy_checksum=rules.legacy_checksum, image_size_cap=rules.image_size_cap,
+                                  retries=conf.http_retries))
     secrets = Secrets(conf.task.secret_key)
     folders = WorkFolders(loading.work_directory(conf, next((one for one in configs if one.reserved), None)))
     runner = TaskRunner(parts, leases, endings, quotas, secrets, notifier, folders,
                         Throttle(conf.task.max_bytes_per_second), flow_book=flow_book, engine=engine)
     executor = executors.make(conf, threads, leases, db, runner)
     imports = ImportService(db, stores, enforcer, quotas, leases, endings, executor, secrets, methods, parts.plugins)
+    image_locations = ImageLocationService(
+        db=db, stores=stores, enforcer=enforcer, quotas=quotas, leases=leases, locations=locations, endings=endings,
+        executor=executor, notifier=notifier, hashes=conf.do_secure_hash, algorithm=rules.hashing_algorithm,
+        several_stores=bool(conf.enabled_backends),
+        rules=LocationRules(db, stores, quotas, format_rules=rules.formats, several_stores=bool(conf.enabled_backends),
+                            image_size_cap=rules.image_size_cap, url_filter=loading.load_url_filter(conf)))
     return Services(
         conf=conf, threads=threads, db=db, stores=stores, enforcer=enforcer, quotas=quotas, locations=locations,
-        images=images, members=MemberService(db, enforcer, quotas, notifier), uploads=uploads,
+        image_locations=image_locations, images=images, members=MemberService(db, enforcer, quotas, notifier),
+        uploads=uploads,
         downloads=DownloadService(db=db, stores=stores, threads=threads, strategy=strategy, enforcer=enforcer,
                                   notifier=notifier),
         imports=imports if conf.enable_image_import else None,

@@ -18,7 +18,7 @@ import pkgutil
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -27,6 +27,7 @@ from stevedore import DriverManager, ExtensionManager
 from glancelike import conf as conf_package
 from glancelike import errors
 from glancelike.conf import stores as store_conf
+from glancelike.context import RequestContext
 from glancelike.db_drivers.base import DbDriver
 from glancelike.location_strategies.base import LocationStrategy
 from glancelike.notifications.base import NotificationDriver
@@ -74,6 +75,8 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
 RESERVED_PREFIX = 'os_glance_'
 STAGING_STORE = 'os_glance_staging_store'
 TASKS_STORE = 'os_glance_tasks_store'
+#: The import method whose rules of URLs those of locations are held to.
+URL_FILTER = 'web-download'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -476,6 +479,13 @@ def load_import_methods(conf: cfg.ConfigOpts) -> dict[str, ImportMethod]:
     return _load_named(conf, 'import_method', conf.enabled_import_methods, 'enabled_import_methods')
 
 
+def load_url_filter(conf: cfg.ConfigOpts) -> Callable[[str], Any]:
+    """A function that raises BadSource for what ``[import_filtering_opts]`` refuses, whether or not users may import by
+    ``web-download``, which reads those options."""
+    method = _load_named(conf, 'import_method', [URL_FILTER], 'the filter of location URLs')[URL_FILTER]
+    return lambda url: method.check(RequestContext(), {'uri': url})
+
+
 def load_import_plugins(conf: cfg.ConfigOpts) -> dict[str, ImportPlugin]:
     """The import plugins that ``[image_import_opts] image_import_plugins`` names, by name, in its order."""
     return _load_named(conf, 'import_plugin', conf.image_import_opts.image_import_plugins,
@@ -513,7 +523,8 @@ def register_driver_options(conf: cfg.ConfigOpts) -> None:
     for kind, names, option in (
             ('import_method', conf.enabled_import_methods, 'enabled_import_methods'),
             ('import_plugin', conf.image_import_opts.image_import_plugins, '[image_import_opts] image_import_plugins')):
-        for name in _plain_names(names if conf.enable_image_import else ()):
+        wanted = [*(names if conf.enable_image_import else ()), *([URL_FILTER] if kind == 'import_method' else [])]
+        for name in _plain_names(wanted):
             cls = driver_class(NAMESPACES[kind], name, option=option, files=files)
             options_of(conf, cls, (cls.OPTION_GROUP,))
     if conf.property_protection_file:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # names for readers and checkers; nothing here is called
     from oslo_config import cfg
 
     from glancelike.core.download import DownloadService
+    from glancelike.core.image_locations import ImageLocationService
     from glancelike.core.images import ImageService
     from glancelike.core.imports import ImportService
     from glancelike.core.leases import Leases
@@ -44,6 +45,7 @@ class Services:
     enforcer: Enforcer
     quotas: Quotas
     locations: LocationService
+    image_locations: ImageLocationService
     images: ImageService
     members: MemberService
     uploads: UploadService

@@ -8,7 +8,6 @@ from __future__ import annotations
 _GONE = 'it no longer means anything'
 _CACHE = 'the image cache is not part of this version'
 _SCRUBBER = 'delayed deletion is not part of this version'
-_LOCATIONS = 'changing locations is not part of this version'
 _REGISTRY = 'the registry is not part of this version'
 
 #: group -> option -> why it has no effect; '*' stands for every option of the group.
@@ -20,7 +19,6 @@ REASONS: dict[str, dict[str, str]] = {
         'registry_port': _REGISTRY, 'registry_client_protocol': _REGISTRY,
         'enable_v1_api': 'Images API v1 is not part of this version',
         'worker_self_reference_url': 'any node can import what is in a shared staging store',
-        'do_secure_hash': _LOCATIONS, 'http_retries': _LOCATIONS,
         'delayed_delete': _SCRUBBER, 'scrub_time': _SCRUBBER, 'scrub_pool_size': _SCRUBBER,
         'wakeup_time': _SCRUBBER, 'restore': _SCRUBBER, 'daemon': _SCRUBBER,
         'image_cache_dir': _CACHE, 'image_cache_driver': _CACHE, 'image_cache_sqlite_db': _CACHE,

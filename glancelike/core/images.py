@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glancelike import errors
 from glancelike.context import RequestContext
 from glancelike.core import access, attributes, bounds
+from glancelike.core.location_patch import LocationEdits, Plan
 from glancelike.core.locations import LocationService
 from glancelike.core.pages import ImagePage, Pages
 from glancelike.core.protections import Protections
@@ -118,12 +119,13 @@ class ImageService:
     # --- change ----------------------------------------------------------------------------------------------
 
     def patch(self, ctx: RequestContext, image_id: str, build: Callable[[Image], ImageChanges],
-              if_version: int | None = None) -> Image:
+              if_version: int | None = None, edits: LocationEdits | None = None) -> Image:
         """Change the image.
 
         :param build: what to change, made from the image as the caller sees it; called again when somebody else
             was faster, so it must be a function of its argument. No changes: nothing is written.
         :param if_version: the only version that may be changed, or None for any
+        :param edits: of the locations, done or not done together with the rest; their errors: ``LocationEdits.plan``
         :raises PreconditionFailed: *if_version* is given and the image is at another
         :raises VersionConflict: what is to be changed was changed by somebody else in between
         :raises ImageNotFound, Forbidden: absent or not visible; a policy or a rule refuses
@@ -134,15 +136,18 @@ class ImageService:
         first = None
         for image in self._readings(ctx, image_id, 'modify_image', if_version):
             changes = build(self._protections.readable(ctx, image))
-            if not changes:
+            if not changes and not edits:
                 return self._protections.readable(ctx, image)
             first = first or image
-            if not _untouched(first, image, changes):
+            if not _untouched(first, image, changes) or (edits and first.locations != image.locations):
                 raise errors.VersionConflict(image_id=image_id)
             changes = self._checked(ctx, image, changes)
-            updated = self._write(ctx, image, changes)
+            plan = edits.plan(ctx, image, changes) if edits else None
+            updated = self._write(ctx, image, changes, plan)
             if updated is not None:
                 self._notifier.send(ctx, events.image_update(updated))
+                if edits and plan is not None:
+                    updated = self._after_edits(ctx, image, updated, edits, plan)
                 return self._protections.readable(ctx, updated)
         raise errors.VersionConflict(image_id=image_id)
 
@@ -156,9 +161,25 @@ class ImageService:
                 raise errors.PreconditionFailed(image_id=image_id)
             yield image
 
-    def _write(self, ctx: RequestContext, image: Image, changes: ImageChanges) -> Image | None:
+    def _after_edits(self, ctx: RequestContext, before: Image, updated: Image, edits: LocationEdits,
+                     plan: Plan) -> Image:
+        """Remove the bytes that the image has given up; the image as it is then."""
+        if before.status == QUEUED:
+            self._notifier.send(ctx, events.image_activate(updated))
+        for location in plan.removed:
+            edits.erase(updated.id, location)
+        try:
+            return self._db.image_get(ctx, updated.id) if plan.removed else updated  # the claim has made a new version
+        except (errors.ImageNotFound, errors.DatabaseUnavailable):
+            return updated
+
+    def _write(self, ctx: RequestContext, image: Image, changes: ImageChanges,
+               plan: Plan | None = None) -> Image | None:
         """The changed image, or None when the row is no longer what *image* says."""
         try:
+            if plan is not None:
+                return self._db.locations_set(ctx, image.id, plan.locations, plan.changes, from_status=image.status,
+                                              if_version=image.version)
             return self._db.image_update(ctx, image.id, changes, from_status=image.status, if_version=image.version)
         except (errors.VersionConflict, errors.StatusConflict):
             return None

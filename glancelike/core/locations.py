@@ -85,7 +85,7 @@ class LocationService:
             self._forget(image_id, location)
 
     def erase_one(self, image_id: str, location: Location) -> bool:
-        """Remove one copy of a deleted image, for recovery; true when the row is forgotten.
+        """Remove one copy of a deleted image, or one that its image has given up; true when the row is forgotten.
 
         A copy that is there no more counts as removed. Bytes in a store that we may only read are not ours: they
         stay. A copy in a store that is not configured at the moment stays pending: it can come back.
@@ -137,16 +137,16 @@ class LocationService:
         try:
             store = self._stores.for_location(location)
         except errors.UnknownStore:
-            LOG.warning('A copy of deleted image %s is in store %s, which is not configured here; it stays there',
+            LOG.warning('A copy of image %s is in store %s, which is not configured here; it stays there',
                         image_id, location.store)
             return UNKNOWN_STORE
         try:
             store.delete(location.url)
         except errors.ObjectNotFound:
-            LOG.info('A copy of deleted image %s in store %s was gone already', image_id, location.store)
+            LOG.info('A copy of image %s in store %s was gone already', image_id, location.store)
             return ABSENT
         except (errors.StoreReadOnly, errors.OperationNotSupported, errors.BadStoreUrl) as error:
-            LOG.warning('Image %s is deleted; its data in store %s are not ours to remove: %s', image_id,
+            LOG.warning('The data of image %s in store %s are not ours to remove: %s', image_id,
                         location.store, error)
             return NOT_OURS
         return REMOVED
@@ -155,4 +155,4 @@ class LocationService:
         try:
             self._db.location_forget(location.id)
         except errors.DatabaseUnavailable:
-            LOG.warning('The data of deleted image %s are removed; recovery will clear the row', image_id)
+            LOG.warning('The data of image %s are removed; recovery will clear the row', image_id)

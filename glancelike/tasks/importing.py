@@ -14,6 +14,7 @@ from glancelike import context, errors
 from glancelike.context import RequestContext
 from glancelike.core import attributes, leftovers, storing
 from glancelike.core.formats import FormatRules
+from glancelike.core.location_hashing import LocationHashing
 from glancelike.core.locations import LocationService
 from glancelike.core.signatures import Signatures
 from glancelike.core.streams import Intake, Verifier
@@ -57,6 +58,7 @@ class Parts:
 
     :ivar staging: the store in which data wait, or None
     :ivar methods: import methods by name, *plugins* likewise in order
+    :ivar hashing: does the tasks of locations that were set
     """
 
     db: DbDriver
@@ -68,6 +70,7 @@ class Parts:
     rules: Rules
     methods: Mapping[str, ImportMethod]
     plugins: Mapping[str, ImportPlugin]
+    hashing: LocationHashing | None = None
 
 
 class Importing:

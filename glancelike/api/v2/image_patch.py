@@ -5,8 +5,9 @@
 ``application/openstack-images-v2.0-json-patch``      ``[{"replace": "/name", "value": "x"}]``
 ====================================================  ======================================================
 
-Paths are JSON pointers (RFC 6901) of one name. ``add`` of a property that exists overwrites it in v2.1 and is a
-conflict in v2.0. All operations are done or none.
+Paths are JSON pointers (RFC 6901) of one name; those of locations have a position behind it, or ``-`` for the end
+(``/locations/0``), but for a ``replace`` of the whole list. ``add`` of a property that exists overwrites it in v2.1
+and is a conflict in v2.0. All operations are done or none.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from glancelike import errors
 from glancelike.api.v2.schemas import Schemas, is_reserved
+from glancelike.core.location_patch import Edit
 from glancelike.model.image import Image, ImageChanges
 from glancelike.wsgi.request import printable
 
@@ -28,7 +30,10 @@ MEDIA_TYPES = (V21, V20)
 ADD, REPLACE, REMOVE = 'add', 'replace', 'remove'
 OPERATIONS = (ADD, REPLACE, REMOVE)
 
+LOCATIONS = 'locations'
+
 _BAD_ESCAPE = re.compile('~(?![01])')
+_POSITION = re.compile('0|[1-9][0-9]{0,5}', re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,12 +43,14 @@ class Operation:
     :ivar op: ADD, REPLACE or REMOVE
     :ivar name: the attribute or property; 'tags' for the tags
     :ivar overwrites: ADD of a property that exists is no conflict
+    :ivar position: of LOCATIONS: which one, from 0; None for the end, or for the whole list
     """
 
     op: str
     name: str
     value: Any = None
     overwrites: bool = True
+    position: int | None = None
 
 
 def check_media_type(media_type: str) -> None:
@@ -52,11 +59,12 @@ def check_media_type(media_type: str) -> None:
         raise errors.UnsupportedMediaType(given=printable(media_type) or 'none', accepted=', '.join(MEDIA_TYPES))
 
 
-def parse(media_type: str, document: Any, schemas: Schemas) -> list[Operation]:
+def parse(media_type: str, document: Any, schemas: Schemas, *, locations: bool = False) -> list[Operation]:
     """The operations of a patch, each checked as far as it can be without the image.
 
+    :param locations: may they be changed at all (``show_multiple_locations``)?
     :raises InvalidPatch: it is of no such form, or a value breaks the schema (names both)
-    :raises ReservedAttribute: a name that callers do not set, or ``locations``
+    :raises ReservedAttribute: a name that callers do not set
     """
     if not isinstance(document, list):
         raise errors.InvalidPatch(reason='A patch is a JSON array of operations.')
@@ -65,21 +73,27 @@ def parse(media_type: str, document: Any, schemas: Schemas) -> list[Operation]:
         if not isinstance(step, dict):
             raise errors.InvalidPatch(reason='An operation of a patch is a JSON object.')
         op, path = _from_v21(step) if media_type == V21 else _from_v20(step)
-        name = _name(path, op)
-        if is_reserved(name):
+        name, *rest = _names(path, op)
+        if is_reserved(name) and not (locations and name == LOCATIONS):
             raise errors.ReservedAttribute(name=printable(name))
+        position = _position(op, rest) if name == LOCATIONS else None
         if op == REMOVE:
-            operations.append(Operation(op, name))
+            operations.append(Operation(op, name, position=position))
             continue
         if 'value' not in step:
             raise errors.InvalidPatch(reason=f"Operation '{op}' of {printable(path)} needs a value.")
-        schemas.check_value(name, step['value'])
-        operations.append(Operation(op, name, step['value'], overwrites=media_type == V21))
+        schemas.check_value(name, [step['value']] if name == LOCATIONS and op == ADD else step['value'])
+        operations.append(Operation(op, name, step['value'], overwrites=media_type == V21, position=position))
     return operations
 
 
+def location_edits(operations: Sequence[Operation]) -> list[Edit]:
+    """The operations on locations."""
+    return [Edit(one.op, one.position, one.value) for one in operations if one.name == LOCATIONS]
+
+
 def changes(operations: Sequence[Operation], image: Image, schemas: Schemas) -> ImageChanges:
-    """What the operations, done one after the other, change of *image*.
+    """What the operations but those on locations, done one after the other, change of *image*.
 
     :param image: with the properties that the caller may read
     :raises PropertyMissing: replace or remove of a property that is not there
@@ -91,6 +105,8 @@ def changes(operations: Sequence[Operation], image: Image, schemas: Schemas) -> 
     touched: set[str] = set()
     tags = None
     for one in operations:
+        if one.name == LOCATIONS:
+            continue
         if one.name in schemas.base_names:
             if one.op == REMOVE:
                 raise errors.Forbidden(f"Attribute '{one.name}' cannot be removed; every image has it.")
@@ -134,8 +150,19 @@ def _from_v20(step: dict[str, Any]) -> tuple[str, str]:
     return found[0], step[found[0]]
 
 
-def _name(path: Any, op: str) -> str:
-    """The one name that the pointer *path* has."""
+def _position(op: str, rest: Sequence[str]) -> int | None:
+    """What stands behind ``/locations``."""
+    if op == REPLACE:
+        return None
+    if rest == ['-'] and op == ADD:
+        return None
+    if len(rest) != 1 or not _POSITION.fullmatch(rest[0]):
+        raise errors.InvalidPatch(reason=f"Operation '{op}' of locations needs a position, such as /locations/0.")
+    return int(rest[0])
+
+
+def _names(path: Any, op: str) -> list[str]:
+    """The names that the pointer *path* is made of: one, and a position where locations are added or removed."""
     if not isinstance(path, str):
         raise errors.InvalidPatch(reason='The path of an operation must be a text.')
     shown = printable(path)
@@ -146,7 +173,7 @@ def _name(path: Any, op: str) -> str:
     if _BAD_ESCAPE.search(path):
         raise errors.InvalidPatch(reason=f"Pointer '{shown}' has a '~' that is neither '~0' nor '~1'.")
     names = [one.replace('~1', '/').replace('~0', '~') for one in path[1:].split('/')]
-    deepest = 2 if names[0] == 'locations' and op != REPLACE else 1
+    deepest = 2 if names[0] == LOCATIONS and op != REPLACE else 1
     if len(names) > deepest:
         raise errors.InvalidPatch(reason=f"Pointer '{shown}' leads too deep; images have one level.")
-    return names[0]
+    return names

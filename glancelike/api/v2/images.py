@@ -10,6 +10,7 @@ from glancelike.api.v2 import conditions, image_patch, views
 from glancelike.api.v2.schemas import Schemas
 from glancelike.core import query
 from glancelike.core.attributes import SETTABLE
+from glancelike.core.image_locations import ImageLocationService
 from glancelike.core.images import ImageService
 from glancelike.model.image import Image
 from glancelike.wsgi.request import Request
@@ -23,16 +24,18 @@ class ImagesController:
     :param max_json_body: most bytes of a patch
     :param store_ids: stores that uploads may name, for the header of a create; () with a single store
     :param import_methods: those that may be used, for another one
+    :param locations: changes locations by patches; None where patches may not (``show_multiple_locations``)
     """
 
     def __init__(self, images: ImageService, schemas: Schemas, view: views.ImageView, *, default_limit: int,
                  max_limit: int, max_json_body: int, store_ids: tuple[str, ...] = (),
-                 import_methods: tuple[str, ...] = ()):
+                 import_methods: tuple[str, ...] = (), locations: ImageLocationService | None = None):
         self._images, self._schemas, self._view = images, schemas, view
         self._default_limit, self._max_limit = default_limit, max_limit
         self._max_json_body = max_json_body
         self._created = {'OpenStack-image-import-methods': ','.join(import_methods) or None,
                          'OpenStack-image-store-ids': ','.join(store_ids) or None}
+        self._locations = locations
 
     def create(self, req: Request, document: Any) -> webob.Response:
         """POST /v2/images: 201, Location and the image document.
@@ -76,10 +79,13 @@ class ImagesController:
         :raises PreconditionFailed: If-Match names other versions; more: ``ImageService.patch``
         """
         image_patch.check_media_type(req.media_type())
-        operations = image_patch.parse(req.media_type(), req.json_document(self._max_json_body), self._schemas)
+        operations = image_patch.parse(req.media_type(), req.json_document(self._max_json_body), self._schemas,
+                                       locations=self._locations is not None)
+        edits = image_patch.location_edits(operations)
         image = self._images.patch(
             req.context, image_id, lambda image: image_patch.changes(operations, image, self._schemas),
-            if_version=self._wanted_version(req, image_id))
+            if_version=self._wanted_version(req, image_id),
+            edits=self._locations.edits(edits) if edits and self._locations is not None else None)
         return self._reply(req, image, 200)
 
     def delete(self, req: Request, image_id: str) -> None:

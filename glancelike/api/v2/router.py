@@ -1,7 +1,7 @@
 """The Images API v2 as one table: which path and method is which action.
 
-A capability that is not here yet (writing locations, cache, metadefs) has no line, so that its paths are answered with
-404, and no version in ``api/versions.py``. Likewise import, and staging, where the configuration leaves them out.
+A capability that is not here yet (cache, metadefs) has no line, so that its paths are answered with 404, and no version
+in ``api/versions.py``. Likewise import, and staging, where the configuration leaves them out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from glancelike.api.v2.discovery import DiscoveryController, ImportInfoControlle
 from glancelike.api.v2.image_actions import ImageActionsController
 from glancelike.api.v2.image_data import ImageDataController
 from glancelike.api.v2.image_import import ImageImportController, ImageStageController
+from glancelike.api.v2.image_locations import ImageLocationsController
 from glancelike.api.v2.image_members import ImageMembersController
 from glancelike.api.v2.image_tags import ImageTagsController
 from glancelike.api.v2.images import ImagesController
@@ -27,7 +28,7 @@ from glancelike.wsgi.router import JSON, RAW, Route
 
 def table(images: ImagesController, data: ImageDataController, actions: ImageActionsController,
           tags: ImageTagsController, members: ImageMembersController, discovery: DiscoveryController,
-          tasks: TasksController, schemas: SchemasController) -> list[Route]:
+          tasks: TasksController, schemas: SchemasController, locations: ImageLocationsController) -> list[Route]:
     """Every route below /v2 but those of import."""
     return [
         Route('GET', '/images', images.index),
@@ -51,6 +52,10 @@ def table(images: ImagesController, data: ImageDataController, actions: ImageAct
         Route('GET', '/images/{image_id}/members/{member_id}', members.show),
         Route('PUT', '/images/{image_id}/members/{member_id}', members.update, JSON),
         Route('DELETE', '/images/{image_id}/members/{member_id}', members.delete),
+
+        Route('GET', '/images/{image_id}/locations', locations.index),
+        Route('POST', '/images/{image_id}/locations', locations.create, JSON),
+        Route('DELETE', '/stores/{store_id}/{image_id}', locations.delete_from_store),
 
         Route('GET', '/images/{image_id}/tasks', tasks.of_image),
         Route('GET', '/tasks', tasks.index),
@@ -95,7 +100,8 @@ def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Resource:
     images = ImagesController(
         services.images, schemas, view, default_limit=conf.limit_param_default, max_limit=conf.api_limit_max,
         max_json_body=conf.max_json_body, store_ids=store_ids,
-        import_methods=tuple(services.imports.methods) if services.imports is not None else ())
+        import_methods=tuple(services.imports.methods) if services.imports is not None else (),
+        locations=services.image_locations if conf.show_multiple_locations else None)
     return Resource(table(
         images,
         ImageDataController(services.uploads, services.downloads),
@@ -104,7 +110,9 @@ def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Resource:
         ImageMembersController(services.members),
         DiscoveryController(services.stores, services.quotas, services.enforcer, several_stores=several_stores),
         TasksController(services.tasks, default_limit=conf.limit_param_default, max_limit=conf.api_limit_max),
-        SchemasController(schemas)) + _import_routes(services, several_stores), conf.max_json_body)
+        SchemasController(schemas),
+        ImageLocationsController(services.image_locations, view),
+    ) + _import_routes(services, several_stores), conf.max_json_body)
 
 
 def _import_routes(services: Any, several_stores: bool) -> list[Route]:

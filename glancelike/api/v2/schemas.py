@@ -90,6 +90,17 @@ def base_properties(container_formats: Sequence[str], disk_formats: Sequence[str
     }
 
 
+#: The body of ``POST /v2/images/{image_id}/locations``.
+NEW_LOCATION: Mapping[str, Any] = {
+    'type': 'object', 'required': ['url'], 'additionalProperties': False, 'properties': {
+        'url': {'type': 'string', 'minLength': 1, 'maxLength': bounds.TEXT_LENGTH},
+        'validation_data': {'anyOf': [
+            {'type': 'object', 'additionalProperties': False, 'required': ['os_hash_algo', 'os_hash_value'],
+             'properties': {'os_hash_algo': {'type': 'string', 'maxLength': 64},
+                            'os_hash_value': {'type': 'string', 'maxLength': 128}}},
+            {'type': 'object', 'maxProperties': 0}]}}}
+
+
 def read_extra_properties(path: str) -> dict[str, Any]:
     """The operator's property schemas, from either form of the file, each marked ``is_base: false``.
 
@@ -197,6 +208,24 @@ class Schemas:
         wrong = next(iter(self._values.get(name, self._other).iter_errors(value)), None)
         if wrong is not None:
             raise errors.InvalidPatch(reason=_explain([name, *wrong.absolute_path], wrong))
+
+
+def check_new_location(document: Any) -> None:
+    """The document of a POST of a location.
+
+    :raises InvalidBody: names the field and what is wrong with it, but for values of ``url``
+    """
+    wrong = next(iter(_NEW_LOCATION.iter_errors(document)), None)
+    if wrong is None:
+        return
+    if wrong.absolute_path and wrong.absolute_path[0] == 'validation_data':
+        raise errors.InvalidBody(reason="'validation_data' must have os_hash_algo, of up to 64 characters, and "
+                                        'os_hash_value, of up to 128, and nothing else.')
+    raise errors.InvalidBody(reason=f"The body must be a JSON object with 'url', a text of 1 to {bounds.TEXT_LENGTH} "
+                                    "characters, perhaps 'validation_data', and nothing else.")
+
+
+_NEW_LOCATION = jsonschema.Draft4Validator(NEW_LOCATION)
 
 
 def _never(value: Any) -> bool:

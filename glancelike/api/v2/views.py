@@ -68,13 +68,18 @@ class ImageView:
         locations = self.locations(ctx, image)
         shown: dict[str, Any] = {}
         if self.all_locations:
-            shown['locations'] = [{'url': one.url, 'metadata': self._metadata(one)} for one in locations]
+            # As they are stored: a patch names them by their place in this list.
+            shown['locations'] = self.location_list([one for one in image.locations if one in locations])
         if self.direct_url and locations:
             shown['direct_url'] = locations[0].url
         if self.several_stores and locations:
             shown['stores'] = ','.join(dict.fromkeys(one.store for one in image.locations
                                                      if one.store and one in locations))
         return shown
+
+    def location_list(self, locations: Sequence[Location]) -> list[dict[str, Any]]:
+        """Locations as users see them."""
+        return [{'url': one.url, 'metadata': self._metadata(one)} for one in locations]
 
     def _metadata(self, location: Location) -> dict[str, Any]:
         store = {'store': location.store} if self.several_stores and location.store else {}

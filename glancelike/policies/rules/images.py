@@ -8,6 +8,7 @@ from glancelike.policies.rules.base import (
     ADMIN_OR_READER,
     ANONYMOUS,
     READER,
+    SERVICE,
     rule,
 )
 
@@ -37,5 +38,18 @@ RULES = (
     rule('deactivate', ADMIN_OR_MEMBER, 'Deactivate an image.', 'POST /v2/images/{image_id}/actions/deactivate'),
     rule('reactivate', ADMIN_OR_MEMBER, 'Reactivate an image.', 'POST /v2/images/{image_id}/actions/reactivate'),
     rule('get_image_location', ADMIN_OR_READER, 'See where an image is stored.',
-         'GET /v2/images', 'GET /v2/images/{image_id}'),
+         'GET /v2/images', 'GET /v2/images/{image_id}', 'PATCH /v2/images/{image_id}',
+         'DELETE /v2/stores/{store_id}/{image_id}'),
+    rule('set_image_location', ADMIN_OR_MEMBER, (
+        'Add a location to an image by a patch, or replace what is said of its locations; without effect while '
+        'show_multiple_locations is false. A location makes the service read, and when it goes delete, what it names: '
+        'where stores are shared with others, leave this to administrators and services.'),
+         'PATCH /v2/images/{image_id}'),
+    rule('delete_image_location', ADMIN, 'Remove one copy of an image that has several.',
+         'PATCH /v2/images/{image_id}', 'DELETE /v2/stores/{store_id}/{image_id}'),
+    rule('add_image_location', f'{SERVICE} or (role:member and project_id:%(project_id)s)', (
+        'Give a queued image its data by telling where they are. Whoever is no service (rule service_api) can name web '
+        'servers only.'), 'POST /v2/images/{image_id}/locations'),
+    rule('fetch_image_location', SERVICE, 'See where an image is stored, as other services do.',
+         'GET /v2/images/{image_id}/locations'),
 )

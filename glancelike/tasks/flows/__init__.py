@@ -7,7 +7,7 @@ from typing import Any
 from glancelike.core.endings import Endings
 from glancelike.model import task as tasks
 from glancelike.model.task import Task
-from glancelike.tasks.flows import import_image
+from glancelike.tasks.flows import import_image, location_import
 from glancelike.tasks.importing import Importing, Parts
 from glancelike.tasks.job import RunningJob
 
@@ -21,4 +21,6 @@ def make(task: Task, job: RunningJob, parts: Parts, endings: Endings, token: str
     """
     if task.type in (tasks.IMPORT, tasks.IMAGE_IMPORT):
         return import_image.make(Importing(parts, job, token), endings, parallel)
+    if task.type == tasks.LOCATION_IMPORT and parts.hashing is not None:
+        return location_import.make(parts.hashing, job)
     raise ValueError(f'no flow for tasks of type {task.type}')

@@ -56,6 +56,10 @@ EXPECTED = {
     'deactivate': OWN,
     'reactivate': OWN,
     'get_image_location': OWN_READERS,
+    'set_image_location': OWN,
+    'delete_image_location': {'admin'},
+    'add_image_location': SERVICES | OWN,
+    'fetch_image_location': SERVICES,
     'add_member': OWN,
     'delete_member': OWN | {'sharer'},
     'get_member': SEEN,
@@ -92,7 +96,7 @@ class DefaultsTest(base.TestCase):
     def test_an_image_without_owner_is_nobodys(self):
         image = Image('i', owner=None, visibility='private')
         of_the_caller = ('default', 'service_api', 'stores_info_detail', 'get_images', 'anonymous', 'get_task',
-                         'get_tasks', 'add_task', 'modify_task')
+                         'get_tasks', 'add_task', 'modify_task', 'add_image_location', 'fetch_image_location')
         self.assertEqual([], [(name, rule) for name, ctx in CALLERS.items() for rule in EXPECTED
                               if name != 'admin' and rule not in of_the_caller
                               and self.enforcer.allowed(ctx, rule, image)])

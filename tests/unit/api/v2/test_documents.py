@@ -117,8 +117,8 @@ class TestImageView(base.TestCase):
     def test_stores_and_locations_of_several_stores(self):
         got = self.document(all_locations=True, several_stores=True)
         self.assertEqual('cold,fast', got['stores'])
-        self.assertEqual([{'url': 'fast://1', 'metadata': {'a': 1, 'store': 'fast'}},
-                          {'url': 'cold://1', 'metadata': {'store': 'cold'}}], got['locations'])
+        self.assertEqual([{'url': 'cold://1', 'metadata': {'store': 'cold'}},
+                          {'url': 'fast://1', 'metadata': {'a': 1, 'store': 'fast'}}], got['locations'])
 
     def test_who_may_not_see_locations_sees_none(self):
         got = self.document(allowed=False, all_locations=True, several_stores=True, direct_url=True)
