@@ -19,7 +19,6 @@ from glancelike.plugin import (
     ImageChanges,
     ImageQuery,
     Location,
-    TaskChanges,
     TaskQuery,
     errors,
 )
@@ -281,7 +280,6 @@ class LifeSuite(DbCase):
                     (errors.MemberNotFound, lambda i=odd: self.driver.member_get(self.admin, i, 'm')),
                     (errors.ImageNotFound, lambda i=odd: self.driver.locations_set(self.admin, i, ())),
                     (errors.TaskNotFound, lambda i=odd: self.driver.task_get(self.admin, i)),
-                    (errors.TaskNotFound, lambda i=odd: self.driver.task_update(i, TaskChanges({'step': 's'}))),
                     (errors.InvalidMarker, lambda i=odd: self.driver.task_list(self.admin, TaskQuery(marker=i))),
                     (errors.StatusConflict, lambda i=odd: self.driver.upload_reserve(i, 1, None)),
                     (errors.StatusConflict, lambda i=odd, c=changes: self.driver.upload_finish(
