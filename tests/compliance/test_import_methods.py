@@ -93,7 +93,8 @@ class WebDownloadWithEverythingTest(WebDownloadTest):
         path = self.tmp / 'credentials'
         path.write_text(CREDENTIALS)
         return WebDownload(plugin.options_for(
-            WebDownload, allowed_hosts=['127.0.0.1'], allowed_ports=[], web_download_credentials_file=str(path), **QUICK))
+            WebDownload, allowed_hosts=['127.0.0.1'], allowed_ports=[], web_download_credentials_file=str(path),
+            **QUICK))
 
     def make_request(self, data):
         self.web.ranges = False

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests import base
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-EXAMPLES = ('glancelike-ramfs', 'glancelike-jsondb', 'glancelike-project-tags')
+EXAMPLES = ('glancelike-ramfs', 'glancelike-jsondb', 'glancelike-project-tags', 'glancelike-mirror-download')
 INSTALL_SECONDS = 900
 RUN_SECONDS = 300
 # What an installation needs; the checkout itself may hold virtual environments and data.
@@ -67,6 +67,9 @@ class ExamplesTest(base.TestCase):
 
     def test_the_property_policy_holds_the_contract(self):
         self.assertRegex(self.suite_of('glancelike-project-tags'), r'Ran [1-9]\d* tests')
+
+    def test_the_import_method_holds_the_contract(self):
+        self.assertRegex(self.suite_of('glancelike-mirror-download'), r'Ran [1-9]\d* tests')
 
     def test_the_installed_drivers_are_listed_with_their_packages(self):
         found = json.loads(self.run_command(RUN_SECONDS, self.bin / 'glance-drivers', 'list', '--json'))
