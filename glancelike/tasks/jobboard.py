@@ -215,15 +215,22 @@ class Board:
             job._lease = None  # that of an earlier claim, which taskflow would go on renewing
         return True
 
+    @staticmethod
+    def _owner_of(board: Any, job: Any) -> str | None:
+        try:
+            return board.find_owner(job)
+        except TypeError:  # taskflow 6.5 on Redis: nobody has it
+            return None
+
     def _renew(self, board: Any, key: str) -> bool:
         job = self._find(board, key)
-        if job is None or board.find_owner(job) != self._who:
+        if job is None or self._owner_of(board, job) != self._who:
             return False
         return self._settings.backend == ZOOKEEPER or bool(job.extend_expiry(self._settings.claim_seconds))
 
     def _end(self, board: Any, how: str, key: str) -> None:
         job = self._find(board, key)
-        if job is None or board.find_owner(job) != self._who:
+        if job is None or self._owner_of(board, job) != self._who:
             return
         with contextlib.suppress(taskflow_errors.NotFound):
             getattr(board, how)(job, self._who)
