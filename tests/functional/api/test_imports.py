@@ -251,6 +251,7 @@ class TaskTests:
             'import_from': server.url(server.put(DATA)), 'import_from_format': 'raw',
             'image_properties': {'name': 'made by a task', 'visibility': 'public', 'tags': ['t'], 'own': 'x'}}})
         self.assertTrue(answer.headers['Location'].endswith(f"/v2/tasks/{answer.json['id']}"))
+        self.assertIsNotNone(answer.json['created_at'])
 
         def ended():
             task = self.ask(f"/v2/tasks/{answer.json['id']}", ctx=ADMIN, status=200).json
@@ -271,7 +272,8 @@ class TaskTests:
         self.assertEqual([], self.names(ctx=ADMIN))
         for document in ({'type': 'export', 'input': {}}, {'type': 'import', 'input': {}}, {'type': 'import'}, {}, [],
                          {'type': 'import', 'input': {'import_from': 1}},
-                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': []}}):
+                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': []}},
+                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': {'tags': 'a'}}}):
             self.ask('/v2/tasks', 'POST', ctx=ADMIN, document=document, status=400)
 
     def test_schemas(self):
