@@ -184,7 +184,7 @@ def build(conf: cfg.ConfigOpts, threads: NativeThreads, *, flow_book: FlowBook |
         imports=imports if conf.enable_image_import else None,
         staging=StagingService(db, staging, threads, leases, enforcer, quotas, conf.image_size_cap)
         if conf.enable_image_import else None,
-        tasks=TaskService(db, enforcer, images, imports, endings), runner=runner,
+        tasks=TaskService(db, enforcer, images, imports, endings), leases=leases, runner=runner, executor=executor,
         recovery=Recovery(db=db, stores=stores, threads=threads, leases=leases, locations=locations,
                           interval_seconds=conf.recovery_interval_seconds, executor=executor, endings=endings,
                           sweep_files=lambda: folders.sweep(db)))

@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 SEARCH_LIST = ('.', '~/.glance', '~/', '/etc/glance/', '/etc')
 IMPORT_FILE = 'glance-image-import.conf'
 #: Programs that log to standard output when no log file is set.
-SERVERS = ('glance-api',)
+SERVERS = ('glance-api', 'glance-worker')
 
 #: Groups whose options belong to libraries; unknown names in them are the library's business.
 _LIBRARY_GROUPS = ('oslo_', 'keystone', 'service_user', 'cors', 'barbican', 'vault', 'key_manager', 'healthcheck',

@@ -20,7 +20,7 @@
     ├── LimitExceeded ── ImageTooLarge, QuotaExceeded
     ├── RangeNotSatisfiable
     ├── ClientDisconnected           the caller went away in the middle of a body
-    ├── ServiceUnavailable ── DatabaseUnavailable, SourceUnavailable
+    ├── ServiceUnavailable ── DatabaseUnavailable, SourceUnavailable, JobBoardUnavailable
     ├── TaskCancelled                its end was asked for
     ├── ConfigurationError           stops the start; the message names option and file
     │   ├── DriverLoadError
@@ -353,6 +353,12 @@ class SourceUnavailable(ServiceUnavailable):
     """What an image is to be imported from does not answer; may pass."""
     code = 'source_unavailable'
     message = 'The source of the image does not answer: %(reason)s'
+
+
+class JobBoardUnavailable(ServiceUnavailable):
+    """The job board does not answer, or refuses us; nothing is lost: the tasks stand in the database."""
+    code = 'job_board_unavailable'
+    message = 'The job board ([jobboard] backend = %(backend)s) does not answer: %(reason)s'
 
 
 class TaskCancelled(GlanceError):

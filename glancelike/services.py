@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # names for readers and checkers; nothing here is called
     from glancelike.core.image_locations import ImageLocationService
     from glancelike.core.images import ImageService
     from glancelike.core.imports import ImportService
+    from glancelike.core.leases import Leases
     from glancelike.core.locations import LocationService
     from glancelike.core.members import MemberService
     from glancelike.core.quotas import Quotas
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # names for readers and checkers; nothing here is called
     from glancelike.db_drivers.base import DbDriver
     from glancelike.policies.enforcer import Enforcer
     from glancelike.store_drivers.stores import Stores
+    from glancelike.tasks.executor import LocalExecutor
+    from glancelike.tasks.jobboard import JobBoardExecutor
     from glancelike.tasks.runner import TaskRunner
 
 
@@ -32,6 +35,7 @@ class Services:
 
     :ivar imports: None where import is switched off, as ``staging``
     :ivar runner: does tasks, where this process does any
+    :ivar executor: has tasks done: here, or by workers
     """
 
     conf: cfg.ConfigOpts
@@ -49,5 +53,7 @@ class Services:
     imports: ImportService | None
     staging: StagingService | None
     tasks: TaskService
+    leases: Leases
     runner: TaskRunner
+    executor: LocalExecutor | JobBoardExecutor
     recovery: Recovery

@@ -18,6 +18,7 @@ from oslo_config import cfg
 
 from glancelike import loading
 from glancelike.compliance.db import DbSuite
+from glancelike.compliance.import_plugin import ImportPluginSuite
 from glancelike.compliance.location_strategy import LocationStrategySuite
 from glancelike.compliance.property_policy import RuleTableSuite
 from glancelike.compliance.requires import clauses_in, clauses_of
@@ -171,6 +172,26 @@ def check_location_strategy(name: str) -> Certificate:
                         make=lambda weights: cls(options_for(cls), weights))
 
 
+def check_import_plugin(name: str) -> Certificate:
+    """Run the suite of import plugins on the installed driver *name*, with the images that come with the suite.
+
+    :raises ConfigurationError: no such driver, or it cannot be made: a program that it needs is not installed here
+    """
+    cls = loading.driver_class(loading.NAMESPACES['import_plugin'], name)
+
+    def make(folder: str) -> Any:
+        values = cls.for_compliance(folder)
+        if values is None:
+            raise errors.ConfigurationError(
+                f"driver '{name}' does not say with which options it can be tried out ({cls.__name__}.for_compliance); "
+                'run its suite from a test file.')
+        return cls(options_for(cls, **values))
+
+    with _made_once(name) as folder:
+        make(folder)
+    return _certificate('import_plugin', name, cls, _ImportPluginTrial, make=make)
+
+
 @contextlib.contextmanager
 def _made_once(name: str) -> Iterator[str]:
     """A folder in which the driver is made for a first time: what cannot be used is told once, not by every test."""
@@ -241,6 +262,14 @@ class _StrategyTrial(LocationStrategySuite, _Trial):
 
     def make_strategy(self, weights: Mapping[str, int]) -> Any:
         return type(self).make(weights)
+
+
+class _ImportPluginTrial(ImportPluginSuite, _Trial):
+
+    def make_plugin(self) -> Any:
+        if not hasattr(self, 'options_folder'):
+            self.options_folder = self.new_folder()
+        return type(self).make(self.options_folder)
 
 
 def _in_folder(cls: type, folder: str, max_bytes: int | None) -> Any:
@@ -319,7 +348,8 @@ def _certificate(kind: str, name: str, cls: type, trial: type[_Trial], make: Cal
 
 
 _CONTRACTS = ('glancelike.store_drivers.base', 'glancelike.db_drivers.base', 'glancelike.property_protections.base',
-              'glancelike.location_strategies.base')
+              'glancelike.location_strategies.base', 'glancelike.tasks.import_methods.base',
+              'glancelike.tasks.import_plugins.base')
 
 
 def _sentence(test: str) -> str:

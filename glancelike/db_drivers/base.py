@@ -264,7 +264,8 @@ class DbDriver:
                   for recovery
         UPLOAD-14  Then the image has the changes and the locations (after those that it had), and there is no
                   Upload and no reservation any more. The caller's right to read is not asked again.
-        UPLOAD-16  *task* is applied to the task of the Upload in the same transaction.
+        UPLOAD-16  *task* is applied to the task of the Upload in the same transaction, as ``task_update`` would;
+                   what that raises, this does: nothing changed, the Upload stays.
         UPLOAD-17  With *ends* false the Upload stays, its lease renewed and its reservation 0: more bytes follow.
         UPLOAD-18  Locations of status ``staged`` may be added; they stand in no Image. Those that the image had
                    before become pending_delete when an Upload that names a task ends, here and in ``upload_abort``.
@@ -277,8 +278,8 @@ class DbDriver:
         goes to *to_status*, and where that is ``queued``, size, virtual_size, checksum, os_hash_algo and
         os_hash_value are cleared. False when the lease was not ours: nothing changed. A deleted image stays deleted.
 
-        UPLOAD-19  *changes* are applied unless the image is deleted, and *task* to the task of the Upload, in the
-        same transaction."""
+        UPLOAD-19  *changes* are applied unless the image is deleted, and *task* to the task of the Upload unless that
+        is finished, in the same transaction."""
         raise NotImplementedError
 
     def uploads_expired(self, silent_seconds: float, limit: int = 100) -> list[Upload]:
@@ -352,7 +353,6 @@ class DbDriver:
                     is not settled; :raises Invalid: an id that is no active location of the image
         """
         raise NotImplementedError
-
 
     def locations_pending_delete(self, older_than_seconds: float,
                                  limit: int = 100) -> list[tuple[str, Location]]:

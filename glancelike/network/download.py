@@ -256,8 +256,10 @@ class Download:
             if not found or found['first'] is None or int(found['first']) != begin:
                 self._use_ranges = False
                 raise self._requests.failures.unavailable('the server sent another range than it was asked for')
-            self._compare(_Identity.of(answer, int(found['size']) if found['size'] != '*' else None))
+            here = _Identity.of(answer, int(found['size']) if found['size'] != '*' else None)
+            self._compare(here)
             self._skip(answer, len(self._tail), lambda read: read == self._tail)
+            self._ended = here.size == self._given  # its length was not told before, and all was there at the break
             return None
         here = _Identity.of(answer, answer.length)
         if self._given:

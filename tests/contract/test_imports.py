@@ -45,6 +45,7 @@ VALUES = (f'{G}.model', f'{G}.errors', f'{G}.context')
 CONTRACTS = (f'{G}.store_drivers.base', f'{G}.db_drivers.base', f'{G}.db_drivers.query', f'{G}.db_drivers.visibility',
              f'{G}.property_protections.base', f'{G}.location_strategies.base', f'{G}.tasks.base',
              f'{G}.tasks.import_methods.base', f'{G}.tasks.import_plugins.base', f'{G}.plugin')
+NETWORK_MAY = (f'{G}.errors', f'{G}.network', 'oslo_config')
 CORE_MAY = (*VALUES, *CONTRACTS, f'{G}.core', f'{G}.policies.enforcer', f'{G}.notifications.events',
             f'{G}.store_drivers.stores', f'{G}.store_drivers.checked')
 DRIVER_FOLDERS = ('store_drivers', 'db_drivers', 'property_protections', 'location_strategies')
@@ -57,6 +58,8 @@ def drivers():
         parts = name.split('.')
         if len(parts) >= 3 and parts[1] in DRIVER_FOLDERS and parts[2] not in NOT_DRIVERS:
             yield name, path, '.'.join(parts[:3] if path.parent.name != parts[1] else parts[:2])
+        if below(name, f'{G}.tasks.import_methods', f'{G}.tasks.import_plugins') and len(parts) > 3 and parts[3] != 'base':
+            yield name, path, '.'.join(parts[:4])
 
 
 class ImportTest(testtools.TestCase):
@@ -78,6 +81,10 @@ class ImportTest(testtools.TestCase):
     def test_values_import_the_standard_library_only(self):
         self.hold(f'{name} imports {found}' for name, path in modules() if below(name, *VALUES)
                   for found in imports(path) if found.split('.')[0] not in STDLIB and not below(found, *VALUES))
+
+    def test_the_network_code_imports_errors_and_options_only(self):
+        self.hold(f'{name} imports {found}' for name, path in modules() if below(name, f'{G}.network')
+                  for found in imports(path) if found.split('.')[0] not in STDLIB and not below(found, *NETWORK_MAY))
 
     def test_core_imports_contracts_policy_events_and_stores_only(self):
         self.hold(f'{name} imports {found}' for name, path in modules() if below(name, f'{G}.core')

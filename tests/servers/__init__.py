@@ -23,6 +23,9 @@ SHARED = {
     'mariadb': 'tests.servers.mariadb:MariaDB',
     'keystone': 'tests.servers.keystone:Keystone',
     'barbican': 'tests.servers.barbican:Barbican',
+    'redis': 'tests.servers.redis:Redis',
+    'etcd': 'tests.servers.etcd:Etcd',
+    'zookeeper': 'tests.servers.zookeeper:ZooKeeper',
 }
 
 

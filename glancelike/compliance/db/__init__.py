@@ -17,13 +17,15 @@ from glancelike.compliance.db.life import LifeSuite
 from glancelike.compliance.db.locations import LocationSuite
 from glancelike.compliance.db.members import MemberSuite
 from glancelike.compliance.db.tags import TagSuite
+from glancelike.compliance.db.task_uploads import TaskUploadSuite
+from glancelike.compliance.db.tasks import TaskSuite
 from glancelike.compliance.db.uploads import UploadSuite
 from glancelike.compliance.db.values import ValueSuite
 
 __all__ = ['DbSuite', 'DeletionSuite', 'ImageListSuite', 'ImageSuite', 'LifeSuite', 'LocationSuite', 'MemberSuite',
-           'TagSuite', 'UploadSuite', 'ValueSuite']
+           'TagSuite', 'TaskSuite', 'TaskUploadSuite', 'UploadSuite', 'ValueSuite']
 
 
-class DbSuite(ImageSuite, DeletionSuite, ValueSuite, ImageListSuite, TagSuite, MemberSuite, UploadSuite, LocationSuite,
-              LifeSuite):
+class DbSuite(ImageSuite, DeletionSuite, ValueSuite, ImageListSuite, TagSuite, MemberSuite, UploadSuite, TaskSuite,
+              TaskUploadSuite, LocationSuite, LifeSuite):
     """Everything that the contract says; a mixin for a ``testtools.TestCase`` or a ``unittest.TestCase``."""

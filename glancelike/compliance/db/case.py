@@ -10,7 +10,17 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from glancelike.plugin import DbDriver, Image, ImageChanges, Location, RequestContext, Upload, errors
+from glancelike.plugin import (
+    DbDriver,
+    Image,
+    ImageChanges,
+    ImportState,
+    Location,
+    RequestContext,
+    Task,
+    Upload,
+    errors,
+)
 
 
 def caller(project_id: str | None, **fields: Any) -> RequestContext:
@@ -75,7 +85,8 @@ class DbCase:
             id=str(uuid.uuid4()), status='active', visibility='private', name='everything',
             owner=self.owner.project_id, protected=True, os_hidden=True, container_format='bare',
             disk_format='qcow2', min_disk=3, min_ram=5, size=1000, virtual_size=2000, checksum='c' * 32,
-            os_hash_algo='sha512', os_hash_value='d' * 128, properties={'a': '1', 'b': ''},
+            os_hash_algo='sha512', os_hash_value='d' * 128,
+            import_state=ImportState('task-1', ('cold', 'fast'), ('🐧',)), properties={'a': '1', 'b': ''},
             tags=frozenset({'x', 'y'}),
             locations=(Location('mem://1', 'fast', {'share': {'mount': '/a', 'ok': True, 'n': 3}}),
                        Location('mem://2', None), Location('mem://1', 'cold')))
@@ -96,6 +107,17 @@ class DbCase:
         given = {'id': str(uuid.uuid4()), 'image_id': image.id, 'node': 'node-1', 'store': 'store-1',
                  'owner': image.owner, 'url': f'mem://{image.id}'}
         return Upload(**given | fields)
+
+    def task(self, **fields: Any) -> Task:
+        """A Task of the owner's project, not in the database yet."""
+        return Task(**{'id': str(uuid.uuid4()), 'type': 'api_image_import', 'owner': self.owner.project_id} | fields)
+
+    def staged(self, *urls: str, **fields: Any) -> Image:
+        """A new image in uploading with a staged location for each URL; *fields* as model Image."""
+        upload = self.lease(self.stored(**fields))
+        self.driver.upload_begin(self.admin, upload, to_status='uploading')
+        places = [Location(url, 'staging', {'n': 1}, status='staged') for url in urls]
+        return self.driver.upload_finish(self.admin, upload.id, ImageChanges(), places, from_status='uploading')
 
     def begun(self, **fields: Any) -> tuple[Image, Upload]:
         """A new image in saving with an unsettled upload; *fields* go to the upload."""

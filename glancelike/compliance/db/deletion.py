@@ -28,6 +28,23 @@ class DeletionSuite(DbCase):
         self.assertEqual([(image.id, place.id, 'pending_delete') for place in image.locations],
                          [(image_id, place.id, place.status) for image_id, place in found])
 
+    def test_delete_returns_and_leaves_what_was_staged(self):
+        """IMAGE-DELETE-1: after what was active; it stays staged, and is found all the same."""
+        image = self.staged('mem://s1', 'mem://s2', locations=(Location('mem://1', 's'),))
+        gone = self.driver.image_delete(self.owner, image.id)
+        told = [('mem://1', 'pending_delete'), ('mem://s1', 'staged'), ('mem://s2', 'staged')]
+        self.assertEqual(told, [(place.url, place.status) for place in gone.locations])
+        found = self.driver.locations_pending_delete(0)
+        self.assertEqual({(place.id, place.status) for place in gone.locations},
+                         {(place.id, place.status) for _, place in found})
+
+    def test_delete_does_not_return_what_was_given_up_before(self):
+        """IMAGE-DELETE-1: only what was active or staged."""
+        image = self.stored(status='active', locations=(Location('mem://1', 's'), Location('mem://2', 's')))
+        self.driver.locations_set(self.owner, image.id, image.locations[:1])
+        gone = self.driver.image_delete(self.owner, image.id)
+        self.assertEqual(['mem://1'], [place.url for place in gone.locations])
+
     def test_delete_may_leave_the_image_for_the_scrubber(self):
         """IMAGE-DELETE-1: the status may be pending_delete."""
         image = self.stored(status='active')
@@ -144,6 +161,37 @@ class DeletionSuite(DbCase):
         self.driver.image_restore(self.owner, image.id, 'active')
         self.driver.image_delete(self.owner, image.id)
         self.assertEqual(1, len(self.driver.locations_pending_delete(0)))
+
+    def test_restore_brings_no_location_back_that_had_been_given_up_before(self):
+        """IMAGE-RESTORE-2: it is still to be cleared, and has no part in the image."""
+        image = self.stored(status='active', locations=(Location('mem://1', 's'), Location('mem://2', 's')))
+        kept = self.driver.locations_set(self.owner, image.id, image.locations[1:])
+        self.driver.image_delete(self.owner, image.id)
+        back = self.driver.image_restore(self.owner, image.id, 'active')
+        self.assertEqual(kept.locations, back.locations)
+        self.assert_unchanged(back)
+        self.assertEqual([image.locations[0].id], [place.id for _, place in self.driver.locations_pending_delete(0)])
+
+    def test_restore_brings_staged_locations_back_as_such(self):
+        """IMAGE-RESTORE-2: found by location_staged again, and no longer to be cleared."""
+        image = self.staged('mem://s1')
+        before = self.driver.location_staged(image.id)
+        self.driver.image_delete(self.owner, image.id)
+        back = self.driver.image_restore(self.owner, image.id, 'uploading')
+        self.assertEqual((before, ()), (self.driver.location_staged(image.id), back.locations))
+        self.assertEqual([], self.driver.locations_pending_delete(0))
+
+    def test_an_image_can_be_restored_though_a_copy_that_it_gave_up_is_gone(self):
+        """IMAGE-RESTORE-2: what was forgotten before or after the deletion had no part in it."""
+        for forgotten_first in (True, False):
+            image = self.stored(status='active', locations=(Location('mem://1', 's'), Location('mem://2', 's')))
+            self.driver.locations_set(self.owner, image.id, image.locations[1:])
+            steps = [lambda i=image: self.driver.location_forget(i.locations[0].id),
+                     lambda i=image: self.driver.image_delete(self.owner, i.id)]
+            for step in steps if forgotten_first else reversed(steps):
+                step()
+            back = self.driver.image_restore(self.owner, image.id, 'active')
+            self.assertEqual(image.locations[1:], back.locations)
 
     def test_restore_of_a_live_or_absent_image_is_not_found(self):
         """IMAGE-RESTORE-1: there is no deleted image of that id."""

@@ -8,7 +8,7 @@ import itertools
 import uuid
 
 from glancelike.compliance.db.case import DbCase, caller
-from glancelike.plugin import Image, ImageChanges, errors, visibility
+from glancelike.plugin import Image, ImageChanges, ImportState, errors, visibility
 
 
 class ImageSuite(DbCase):
@@ -247,7 +247,7 @@ class ImageSuite(DbCase):
         """IMAGE-UPDATE-7: size and every other nullable attribute: None is stored as NULL."""
         image = self.driver.image_create(self.admin, self.full_image())
         cleared = dict.fromkeys(('name', 'container_format', 'disk_format', 'size', 'virtual_size',
-                                 'checksum', 'os_hash_algo', 'os_hash_value'))
+                                 'checksum', 'os_hash_algo', 'os_hash_value', 'import_state'))
         self.change(image.id, **cleared)
         found = self.get(image.id)
         self.assertEqual(cleared, {field: getattr(found, field) for field in cleared})
@@ -258,7 +258,8 @@ class ImageSuite(DbCase):
         new = {'status': 'deactivated', 'visibility': 'shared', 'name': 'n', 'owner': 'o2',
                'protected': False, 'os_hidden': False, 'container_format': 'ova', 'disk_format': 'raw',
                'min_disk': 0, 'min_ram': 0, 'size': 0, 'virtual_size': 0, 'checksum': 'e' * 32,
-               'os_hash_algo': 'sha256', 'os_hash_value': 'f' * 64}
+               'os_hash_algo': 'sha256', 'os_hash_value': 'f' * 64,
+               'import_state': ImportState(None, (), ('slow',))}
         self.change(image.id, **new)
         found = self.get(image.id)
         self.assertEqual(new, {field: getattr(found, field) for field in new})

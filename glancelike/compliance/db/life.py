@@ -19,6 +19,8 @@ from glancelike.plugin import (
     ImageChanges,
     ImageQuery,
     Location,
+    TaskChanges,
+    TaskQuery,
     errors,
 )
 
@@ -92,7 +94,8 @@ class LifeSuite(DbCase):
         for call in (lambda: driver.image_get(self.admin, 'x'),
                      lambda: driver.image_list(self.admin, ImageQuery()),
                      lambda: driver.image_create(self.admin, Image(id=str(uuid.uuid4()))),
-                     lambda: driver.upload_heartbeat('x')):
+                     lambda: driver.upload_heartbeat('x'), lambda: driver.task_get(self.admin, 'x'),
+                     lambda: driver.tasks_expire(), lambda: driver.location_staged('x')):
             self.assertRaises(errors.DatabaseUnavailable, call)
 
     def test_closing_twice_is_no_error(self):
@@ -102,13 +105,15 @@ class LifeSuite(DbCase):
 
     @requires(PERSISTENT)
     def test_everything_is_there_after_a_restart(self):
-        """LIFE-5: images, members and uploads."""
+        """LIFE-5: images, members, uploads and tasks."""
         image = self.stored(name='🐧', status='active', properties={'p': '1'}, tags=frozenset({'t'}), size=5,
                             locations=(Location('mem://1', 's', {'n': 1}),))
         member = self.driver.member_add(self.owner, image.id, 'm')
         saving, upload = self.begun(reserved=9)
         gone = self.deleted(locations=(Location('mem://2', 's'),))
+        task = self.driver.task_create(self.owner, self.task(input={'n': [1]}))
         self.restart()
+        self.assertEqual(task, self.driver.task_get(self.owner, task.id))
         self.assert_unchanged(image)
         self.assert_unchanged(saving)
         self.assertEqual([member], self.driver.member_list(self.owner, image.id))
@@ -274,6 +279,10 @@ class LifeSuite(DbCase):
                     (errors.ImageNotFound, lambda i=odd: self.driver.tag_add(self.admin, i, 't')),
                     (errors.ImageNotFound, lambda i=odd: self.driver.member_add(self.admin, i, 'm')),
                     (errors.MemberNotFound, lambda i=odd: self.driver.member_get(self.admin, i, 'm')),
+                    (errors.ImageNotFound, lambda i=odd: self.driver.locations_set(self.admin, i, ())),
+                    (errors.TaskNotFound, lambda i=odd: self.driver.task_get(self.admin, i)),
+                    (errors.TaskNotFound, lambda i=odd: self.driver.task_update(i, TaskChanges({'step': 's'}))),
+                    (errors.InvalidMarker, lambda i=odd: self.driver.task_list(self.admin, TaskQuery(marker=i))),
                     (errors.StatusConflict, lambda i=odd: self.driver.upload_reserve(i, 1, None)),
                     (errors.StatusConflict, lambda i=odd, c=changes: self.driver.upload_finish(
                         self.admin, i, c, []))):

@@ -265,6 +265,16 @@ class UploadSuite(DbCase):
         self.driver.upload_abort(self.driver.upload_of_image(image.id).id, to_status='killed')
         self.assertEqual('killed', self.get(image.id).status)
 
+    def test_abort_to_another_status_than_queued_clears_nothing(self):
+        """UPLOAD-10: an image that had its data before goes on with them."""
+        told = {'size': 10, 'virtual_size': 20, 'checksum': 'c' * 32, 'os_hash_algo': 'a', 'os_hash_value': 'd'}
+        image = self.stored(status='active', **told)
+        upload = self.lease(image)
+        self.driver.upload_begin(self.owner, upload, from_status='active', to_status='active')
+        self.driver.upload_abort(upload.id, to_status='active')
+        found = self.get(image.id)
+        self.assertEqual(('active', told), (found.status, {field: getattr(found, field) for field in told}))
+
     def test_abort_without_the_lease_changes_nothing(self):
         """UPLOAD-10: False the second time, after a take-over, and for an unknown id."""
         image, upload = self.begun()

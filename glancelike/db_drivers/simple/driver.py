@@ -243,11 +243,11 @@ class SimpleDriver(DbDriver):
             if row.image.protected:
                 raise errors.ProtectedImage(image_id=image_id)
             row.touch(status=status, deleted=True, deleted_at=_later_than(row.image.updated_at))
-            deleted = row.value()
-            staged = copy.deepcopy(row.places(STAGED))
+            told = [dataclasses.replace(place, status=PENDING_DELETE) for place in row.places('active')]
+            told += row.places(STAGED)
             row.locations = [dataclasses.replace(place, status=PENDING_DELETE) if place.status == 'active' else place
                              for place in row.locations]
-            return dataclasses.replace(deleted, locations=(*deleted.locations, *staged))
+            return dataclasses.replace(row.value(), locations=tuple(copy.deepcopy(told)))
 
     def image_restore(self, ctx: RequestContext, image_id: str, status: str) -> Image:
         with self._lock:
@@ -389,14 +389,15 @@ class SimpleDriver(DbDriver):
             if task is not None:
                 self._tasks.update_if_unfinished(lease.upload.task_id, task)
             row = self._rows[lease.upload.image_id]
-            row.give_up(row.places(STAGED) if lease.upload.task_id else [])
+            staged = row.places(STAGED) if lease.upload.task_id else []
+            row.give_up(staged)
             if row.image.deleted:
                 return True
-            attributes = {}
+            back = {}
             if row.image.status == lease.image_status:
-                attributes = {'status': to_status} | (dict.fromkeys(FACTS_OF_BYTES) if to_status == 'queued' else {})
-            if attributes or changes:
-                row.apply(dataclasses.replace(changes, attributes={**attributes, **changes.attributes}))
+                back = {'status': to_status} | (dict.fromkeys(FACTS_OF_BYTES) if to_status == 'queued' else {})
+            if back or changes or staged:
+                row.apply(dataclasses.replace(changes, attributes={**back, **changes.attributes}))
             return True
 
     def uploads_expired(self, silent_seconds: float, limit: int = 100) -> list[Upload]:

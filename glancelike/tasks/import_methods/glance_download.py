@@ -149,7 +149,7 @@ def _document(requests: network.Requests, url: str, job: ImportJob, limits: netw
     try:
         download.start()
         image = json.loads(b''.join(download.chunks()))
-    except (errors.ImageTooLarge, ValueError):
+    except (errors.ImageTooLarge, ValueError, RecursionError):
         image = None
     if not isinstance(image, dict):
         raise errors.BadSource(reason='the other region does not answer as an image service')

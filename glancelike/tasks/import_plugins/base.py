@@ -56,3 +56,12 @@ class ImportPlugin:
     def facts(self) -> Mapping[str, Any]:
         """PLUGIN-9  What callers may know, for ``GET /v2/info/import``: JSON-able, no path, no credential."""
         return {}
+
+    @classmethod
+    def for_compliance(cls, folder: str) -> Mapping[str, Any] | None:
+        """Optional: option values with which ``glance-drivers check import-plugin`` tries the plugin out.
+
+        :param folder: an empty folder, removed after the trial
+        :returns: values other than the defaults; None where nobody can say any
+        """
+        return {}

@@ -22,9 +22,9 @@ class InjectImageMetadata(ImportPlugin):
 
     OPTION_GROUP = _GROUP
     OPTIONS = (
-        cfg.Opt('inject', type=cfg_types.Dict(cfg_types.String(quotes=True)), default={}, sample_default='', help="""
+        cfg.Opt('inject', type=cfg_types.Dict(cfg_types.String()), default={}, sample_default='', help="""
 Properties that an imported image gets, as ``name:value`` pairs with commas between them; names and values may stand in
-double quotes. They replace those of the same name. Names that begin with ``os_glance`` are left out."""),
+double quotes, and have no comma in them. They replace those of the same name. Names that begin with ``os_glance`` are left out."""),
         cfg.ListOpt('ignore_user_roles', default=[_ADMIN], bounds=False, help="""
 Whoever imports with one of these roles gets no properties from ``inject``."""),
     )
@@ -51,6 +51,6 @@ Whoever imports with one of these roles gets no properties from ``inject``."""),
 
 
 def _bare(text: str) -> str:
-    """Without the quotes that the sample files of earlier releases put round names and values."""
-    text = text.strip()
-    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
+    """Without the quotes that the sample files of earlier releases put round names and values. oslo.config has taken
+    the first and the last one away where all of the value began and ended with one."""
+    return text.strip().strip('"')

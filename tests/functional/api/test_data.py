@@ -218,8 +218,7 @@ class TestSeveralStores(app.AppTestCase):
 
     def test_the_version_list_tells_of_several_stores(self):
         ids = [one['id'] for one in self.ask('/versions').json['versions']]
-        self.assertEqual('v2.15', ids[0])
-        self.assertIn('v2.8', ids)
+        self.assertEqual(set(), {'v2.8', 'v2.10', 'v2.11', 'v2.15'} - set(ids))
 
     def test_locations_of_a_deactivated_image_are_hidden(self):
         image = self.active(DATA)

@@ -153,10 +153,9 @@ class ImageTests:
     def test_capabilities_that_are_not_here_are_404(self):
         image = self.create()
         path = f"/v2/images/{image['id']}"
-        for method, where in (('PUT', '/stage'), ('POST', '/import'), ('GET', '/tasks'), ('GET', '/locations'),
-                              ('POST', '/locations')):
+        for method, where in (('GET', '/locations'), ('POST', '/locations'), ('POST', '/export')):
             self.ask(path + where, method, status=404)
-        for where in ('/v2/tasks', '/v2/cache', '/v2/metadefs/namespaces', '/v2/info/import', '/v2/schemas/task'):
+        for where in ('/v2/cache', '/v2/metadefs/namespaces', '/v2/info/export'):
             self.ask(where, status=404)
 
     def test_an_unauthenticated_caller_gets_401_but_the_version_list(self):

@@ -51,7 +51,7 @@ class ManageTest(base.TestCase):
         self.assertIn('g2026_1_expand03', self.run_manage('db_version')[1])
 
     def test_versions_can_be_named_both_ways(self):
-        self.assertEqual(0, self.run_manage('db', 'upgrade', '--version', 'g2026_1_expand02')[0])
+        self.assertEqual(0, self.run_manage('db', 'upgrade', '--version', 'g2026_1_expand03')[0])
         self.assertEqual(5, self.run_manage('db', 'check')[0])
         self.assertEqual(0, self.run_manage('db', 'sync', 'heads')[0])
         self.assertEqual(0, self.run_manage('db', 'version_control', 'heads')[0])

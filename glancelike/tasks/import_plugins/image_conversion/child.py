@@ -99,12 +99,10 @@ class BoundedChild:
     def _start(self, command: Sequence[str], limits: Limits, folder: str, output, complaints,
                holding: int) -> subprocess.Popen:
         # By the calling thread, which lives until the end: the kernel sends --pdeathsig when that thread ends.
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [*self._prefix(limits), *command], stdin=subprocess.DEVNULL, stdout=output, stderr=complaints, cwd=folder,
             env={'PATH': os.defpath, 'LC_ALL': 'C', 'TMPDIR': folder, 'MALLOC_ARENA_MAX': '2'},
             start_new_session=True, pass_fds=(holding,))
-        os.set_inheritable(holding, False)
-        return process
 
     def _prefix(self, limits: Limits) -> list[str]:
         wanted = {'as': limits.memory_bytes, 'cpu': limits.cpu_seconds, 'fsize': limits.file_bytes, 'core': 0,

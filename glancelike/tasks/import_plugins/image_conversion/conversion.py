@@ -32,8 +32,8 @@ class ImageConversion(ImportPlugin):
 What images are converted to. ISO images stay what they are, unless ``targets`` says otherwise."""),
         cfg.DictOpt('targets', default={}, sample_default='', help="""
 What images of single formats are converted to instead, as ``disk_format:target`` pairs with commas between them:
-``qcow2:raw, vmdk:qcow2, iso:``. No target leaves images of that format as they are. Formats: raw, qcow2, vmdk, vhd, vhdx,
-vdi, iso, gpt; targets: raw, qcow2, vmdk."""),
+``qcow2:raw, vmdk:qcow2, iso:``. No target leaves images of that format as they are. Formats: raw, qcow2, vmdk, vhd,
+vhdx, vdi, iso, gpt; targets: raw, qcow2, vmdk."""),
         cfg.IntOpt('max_ratio', default=1000, min=0, help="""
 Refuse an image whose disk is more than this many times as large as its data, and larger than ``max_ratio_from`` bytes.
 0: no such bound."""),
@@ -117,5 +117,5 @@ Longest that the conversion of one image may take. Unit: seconds."""),
         ratio = self.options.max_ratio
         if ratio and virtual_bytes > max(self.options.max_ratio_from, ratio * os.path.getsize(path)):
             raise errors.ImportRejected(
-                plugin=NAME, reason=f'its disk of {virtual_bytes} bytes is more than {ratio} times as large as its data '
-                                    f'([{NAME}] max_ratio).')
+                plugin=NAME, reason=f'its disk of {virtual_bytes} bytes is more than {ratio} times as large as its '
+                                    f'data ([{NAME}] max_ratio).')

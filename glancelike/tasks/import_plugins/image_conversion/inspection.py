@@ -29,7 +29,8 @@ _PLAIN = frozenset({'raw', 'iso', 'gpt', 'luks'})
 def looks_like(head: bytes) -> str | None:
     """Of a format that QEMU would open by itself: its name; None for everything else."""
     found = _Inspectors()
-    found.eat(head)
+    for start in range(0, len(head), _SLICE_BYTES):
+        found.eat(head[start:start + _SLICE_BYTES])
     names = found.names() - _PLAIN
     return min(names) if names else None
 

@@ -22,6 +22,8 @@ NAME = 'image_conversion'
 #: disk_format -> what QEMU calls it. ISO images and partitioned disks are plain bytes to it.
 DRIVERS: Mapping[str, str] = {'raw': 'raw', 'iso': 'raw', 'gpt': 'raw', 'qcow2': 'qcow2', 'vmdk': 'vmdk', 'vhd': 'vpc',
                               'vhdx': 'vhdx', 'vdi': 'vdi'}
+_DESCRIPTOR_BYTES = 2**16  # of a VMDK, within which its embedded descriptor ends
+_CONTENT_ID = re.compile(rb'\nCID=([0-9a-f]{8})\n')
 _SAID_BYTES = 2**22  # of what it may say: many snapshots make a long description
 _INFO_CPU_SECONDS = 10
 _INFO_SECONDS = 60
@@ -67,6 +69,8 @@ class QemuImg:
         result = self._run(job, command, limits)
         if result.code != 0:
             _refuse(result, limits, path, target_path)
+        if target_format == 'vmdk':
+            _settle_content_id(target_path)
 
     def _run(self, job: ImportJob, arguments: list[str], limits: Limits) -> Result:
         try:
@@ -98,6 +102,16 @@ def _refuse(result: Result, limits: Limits, *paths: str) -> NoReturn:
         said = result.errors.strip().splitlines() or ['no reason was given']
         reason = 'qemu-img says: ' + _without(said[-1], paths)
     raise errors.ImportRejected(plugin=NAME, reason=f'{reason}.')
+
+
+def _settle_content_id(path: str) -> None:
+    """QEMU gives each VMDK it makes a random one; ``fffffffe`` is what others write where it has no meaning."""
+    with open(path, 'r+b') as opened:
+        head = opened.read(_DESCRIPTOR_BYTES)
+        found = _CONTENT_ID.search(head)
+        if found is not None:
+            opened.seek(found.start(1))
+            opened.write(b'fffffffe')
 
 
 def _without(text: str, paths: tuple[str, ...]) -> str:

@@ -200,8 +200,8 @@ class Stream:
             if 'emory' in str(error):
                 raise Damaged(f'to uncompress its {self._form} data takes more than {self._memory_bytes} bytes of '
                               'memory; compress it with a smaller dictionary or window') from error
-            what = f'data that are no {self._form} data follow' if self._members else f'the {self._form} data are damaged'
-            raise Damaged(f'{what}: {error}') from error
+            what = 'data that are no {} data follow' if self._members else 'the {} data are damaged'
+            raise Damaged(f'{what.format(self._form)}: {error}') from error
 
     def _skip_padding(self) -> None:
         """Zero bytes, a multiple of four, may follow a stream of xz (The .xz File Format, 2.2)."""
