@@ -29,6 +29,11 @@ class LocationsCase(app.AppTestCase):
         self.web = WebServer()
         self.addCleanup(self.web.stop)
 
+    def load(self):
+        made = super().load()
+        self.addCleanup(made.services.executor.stop, 20)  # before the folder of the test goes
+        return made
+
     def url(self, data=DATA):
         return self.web.url(self.web.put(data))
 
