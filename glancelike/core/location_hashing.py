@@ -138,15 +138,16 @@ class LocationHashing:
         hashing = Hashing(self._threads, [one.update for one in (md5, own, other) if one is not None])
         inspection = self._format_rules.inspection(image.disk_format or '', image.container_format or '')
         received = 0
-        for piece in self._pieces(work, place):
-            received += len(piece)
-            if received > self._image_size_cap:
-                raise errors.ImageTooLarge(limit=self._image_size_cap)
-            if covering is not None:
-                covering.cover(received, more=True)
-            hashing.feed(piece)
-            if inspection is not None:
-                inspection.feed(piece)
+        with contextlib.closing(self._pieces(work, place)) as pieces:
+            for piece in pieces:
+                received += len(piece)
+                if received > self._image_size_cap:
+                    raise errors.ImageTooLarge(limit=self._image_size_cap)
+                if covering is not None:
+                    covering.cover(received, more=True)
+                hashing.feed(piece)
+                if inspection is not None:
+                    inspection.feed(piece)
         hashing.wait()
         value = own.hexdigest()
         return Found(received, _virtual_size(inspection), md5.hexdigest() if md5 else None, value,

@@ -245,6 +245,12 @@ class LocationRules:
         if inspection is not None:
             inspection.finish()
 
+    def check_free(self, image_id: str) -> None:
+        """:raises Conflict: an upload, an import or the hashing of a location has the image"""
+        if self._db.upload_of_image(image_id) is not None:
+            raise errors.Conflict(reason=f'Data of image {image_id} are being stored or hashed; its locations can be '
+                                         'changed when that is over.')
+
     # --- how much -------------------------------------------------------------------------------------------------
 
     def check_room(self, ctx: RequestContext, image: Image, more_bytes: int) -> None:

@@ -214,7 +214,9 @@ class WithHashTest(LocationsTestCase):
 
     def test_nothing_else_changes_locations_meanwhile(self):
         self.add()
-        self.assertRaises(errors.Conflict, self.patch, self.image, ('add', None, {'url': self.url(), 'metadata': {}}))
+        error = self.assertRaises(errors.Conflict, self.patch, self.image,
+                                  ('add', None, {'url': self.url(), 'metadata': {}}))
+        self.assertIn('hashed', str(error))
         self.do()
         self.patch(self.image, ('add', None, {'url': self.url(), 'metadata': {}}))
 
