@@ -75,8 +75,9 @@ class Application:
         self.services.threads.spawn('recovery', self.services.recovery.forever)
 
     def stop_duties(self) -> None:
-        """End them; a round that is under way is finished."""
+        """End them; a round that is under way is finished, tasks are left to other processes."""
         self.services.recovery.stop()
+        self.services.runner.stop()
 
     def close(self) -> None:
         """Give up the database's connections."""

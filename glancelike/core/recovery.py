@@ -116,7 +116,7 @@ class Recovery:
             self._delete_pending_locations(found)
             self._end_orphaned_tasks(found)
             self._sweep_stores(found)
-            self._sweep_work_files()
+            self._sweep_work_files(found)
             self._went_round = True
         except errors.DatabaseUnavailable:
             self._answers_since = None
@@ -137,11 +137,16 @@ class Recovery:
             silent = {upload.id for upload in self._db.uploads_expired(self._leases.lease_seconds)}
         for upload in running:
             if (upload.id in silent or self._leases.abandoned(upload.id)
-                    or self._leases.node.is_dead(upload.node)):
+                    or self._leases.node.is_dead(upload.node) or self._given_back(upload)):
                 if upload.task_id is None:
                     found.uploads_undone += self._undo(upload)
                 else:
                     found.tasks_handed_on += self._hand_on(upload)
+
+    def _given_back(self, upload: Upload) -> bool:
+        """Has a process that stopped left a task to others, where no job board tells them?"""
+        return (upload.task_id is not None and not upload.node and self._executor is not None
+                and bool(self._executor.holder()))
 
     def _hand_on(self, upload: Upload) -> bool:
         """Have a task done whose process is dead, or that nobody has begun in all that time."""
@@ -263,6 +268,7 @@ class Recovery:
                 continue
             self._to_sweep.remove(store_id)
 
-    def _sweep_work_files(self) -> None:
-        if self._sweep_files is not None and not self._went_round:
+    def _sweep_work_files(self, found: Found) -> None:
+        """After the start of this process, and after the death of another."""
+        if self._sweep_files is not None and (found.tasks_handed_on or not self._went_round):
             self._threads.run(self._sweep_files)

@@ -13,6 +13,7 @@ from typing import Any
 from glancelike import context, errors
 from glancelike.context import RequestContext
 from glancelike.core import attributes, leftovers, storing
+from glancelike.core.endings import Endings
 from glancelike.core.formats import FormatRules
 from glancelike.core.location_hashing import LocationHashing
 from glancelike.core.locations import LocationService
@@ -22,6 +23,7 @@ from glancelike.core.threads import NativeThreads
 from glancelike.db_drivers.base import NO_CHANGES, DbDriver
 from glancelike.model.image import (
     ACTIVE,
+    IMPORTING,
     LOCATION_PENDING_DELETE,
     LOCATION_STAGED,
     Image,
@@ -79,8 +81,9 @@ class Importing:
     What a step returns is JSON-able, so that another process can go on with it.
     """
 
-    def __init__(self, parts: Parts, job: RunningJob, token: str | None):
+    def __init__(self, parts: Parts, job: RunningJob, endings: Endings, token: str | None):
         self._parts = parts
+        self._endings = endings
         self._token = token
         self.job = job
         self.task: Task = job.task
@@ -230,9 +233,11 @@ class Importing:
             self._left = [one for one in self._left if one != done['store']]
             if self.must_succeed:
                 self._record(ImageChanges({'import_state': self._state()}), [])
-            else:
-                self._record(self.changes(done, self._state()), [location_of(done)])
-                self.job.lease.recorded()
+                return
+            before = self.status()
+            image = self._record(self.changes(done, self._state()), [location_of(done)])
+            self.job.lease.recorded()
+        self._endings.tell_stored(self.task, image, [done['store']], activated=before == IMPORTING)
 
     def refused(self, store_id: str) -> None:
         """A store could not take the data, and the import goes on without it."""
@@ -270,12 +275,11 @@ class Importing:
         except errors.ImageGone:
             return None
 
-    def _record(self, changes: ImageChanges, locations: list[Location]) -> None:
+    def _record(self, changes: ImageChanges, locations: list[Location]) -> Image:
         if not locations:
-            self._parts.db.image_update(context.internal('import'), self.image.id, changes)
-            return
-        self._parts.db.upload_finish(context.internal('import'), self.job.lease.id, changes, locations,
-                                     from_status=self.status(), ends=False)
+            return self._parts.db.image_update(context.internal('import'), self.image.id, changes)
+        return self._parts.db.upload_finish(context.internal('import'), self.job.lease.id, changes, locations,
+                                            from_status=self.status(), ends=False)
 
     # --- content ------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from glancelike.core.quotas import Quotas
 from glancelike.core.secrets import Secrets
 from glancelike.db_drivers.base import DbDriver
 from glancelike.model import task as tasks
-from glancelike.model.image import Image
+from glancelike.model.image import IMPORTING, Image
 from glancelike.model.task import Task, TaskChanges
 from glancelike.model.upload import Upload
 from glancelike.notifications import events
@@ -136,6 +136,8 @@ class TaskRunner:
             image = self._image(task)
             task = self._db.task_update(task.id, TaskChanges({'status': tasks.PROCESSING}))
             self._notifier.send(ends.context_of(task), events.task_run(task))
+            if image.status == IMPORTING:
+                self._notifier.send(ends.context_of(task), events.image_prepare(image))
             secret = self._secrets.opened(task.secret)
             job = RunningJob(image, task, lease, self._parts.threads, progress, self._folders, self._throttle,
                              lambda: self._stopping, secret=secret.get('method'),
@@ -158,7 +160,9 @@ class TaskRunner:
     def _fail(self, task: Task, lease: Lease, error: Exception) -> None:
         if not isinstance(error, errors.GlanceError):
             LOG.error('Task %s failed.', task.id, exc_info=error)
-        if not self._endings.fail(lease.id, task, ends.message_of(error)):
+        store = error.facts.get('store') if isinstance(error, errors.StoreError) else None
+        failed = [store] if store in task.caller.get('stores', ()) else []
+        if not self._endings.fail(lease.id, task, ends.message_of(error), failed):
             LOG.info('Task %s is done by another process now.', task.id)
 
     def _image(self, task: Task) -> Image:

@@ -7,7 +7,7 @@ from testtools.matchers import Contains, Equals
 
 from glancelike import errors
 from glancelike.core.imports import ImportOrder
-from tests.unit.tasks.built import ADMIN, DATA, OWNER, STRANGER, Given, ImportTestCase, Refusing, Upper, sha512
+from tests.functional.imports.built import ADMIN, DATA, OWNER, STRANGER, Given, ImportTestCase, Refusing, Upper, sha512
 
 
 class StagingTest(ImportTestCase):
