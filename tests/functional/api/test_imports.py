@@ -132,7 +132,7 @@ class ImportTests:
         self.upload(image['id'], DATA)
 
     def test_an_import_under_way_shows_its_progress_and_is_cancelled(self):
-        image, (url, go_on) = self.create(), self.slow()
+        image, (url, _) = self.create(), self.slow()
         self.cancel(image, status=409)
         self.begin(image, 'web-download', uri=url)
         shown = self.show(image['id'])
@@ -251,6 +251,7 @@ class TaskTests:
             'import_from': server.url(server.put(DATA)), 'import_from_format': 'raw',
             'image_properties': {'name': 'made by a task', 'visibility': 'public', 'tags': ['t'], 'own': 'x'}}})
         self.assertTrue(answer.headers['Location'].endswith(f"/v2/tasks/{answer.json['id']}"))
+        self.assertIsNotNone(answer.json['created_at'])
 
         def ended():
             task = self.ask(f"/v2/tasks/{answer.json['id']}", ctx=ADMIN, status=200).json
@@ -262,7 +263,8 @@ class TaskTests:
             image[name] for name in ('status', 'name', 'disk_format', 'visibility', 'tags', 'own')))
 
     def test_a_task_that_cannot_work_fails_at_once_or_is_refused(self):
-        for given in ({'import_from': 'ftp://x/y'}, {'import_from': 'http://127.0.0.1/', 'image_properties': {'size': 1}}):
+        for given in ({'import_from': 'ftp://x/y'},
+                      {'import_from': 'http://127.0.0.1/', 'image_properties': {'size': 1}}):
             task = self.ask('/v2/tasks', 'POST', ctx=ADMIN, status=201,
                             document={'type': 'import', 'input': given}).json
             self.assertEqual('failure', task['status'])
@@ -270,7 +272,8 @@ class TaskTests:
         self.assertEqual([], self.names(ctx=ADMIN))
         for document in ({'type': 'export', 'input': {}}, {'type': 'import', 'input': {}}, {'type': 'import'}, {}, [],
                          {'type': 'import', 'input': {'import_from': 1}},
-                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': []}}):
+                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': []}},
+                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': {'tags': 'a'}}}):
             self.ask('/v2/tasks', 'POST', ctx=ADMIN, document=document, status=400)
 
     def test_schemas(self):
