@@ -228,12 +228,12 @@ class Importing:
 
     def took(self, done: Mapping[str, Any]) -> None:
         """A store has the data. Where others may fail that is recorded at once: with the first copy the image becomes
-        active. Where all must succeed ``Finish`` does so."""
+        active. Where all must succeed ``Finish`` does so, and until then callers are told that all are waited for:
+        clients take an import for done when nothing is left."""
+        if self.must_succeed:
+            return
         with self._telling:
             self._left = [one for one in self._left if one != done['store']]
-            if self.must_succeed:
-                self._record(ImageChanges({'import_state': self._state()}), [])
-                return
             before = self.status()
             image = self._record(self.changes(done, self._state()), [location_of(done)])
             self.job.lease.recorded()
