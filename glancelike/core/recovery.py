@@ -64,7 +64,7 @@ class Recovery:
     :param interval_seconds: time between two rounds; each is shifted by up to a fifth, so that nodes do not march
         in step
     :param executor: goes on with tasks whose process died, or that nobody has begun; *endings* ends those that nobody
-        can go on with; *sweep_files* removes the files of tasks that are done no more, once
+        can go on with; *sweep_files* removes the files of tasks that are done no more
     :param location_delay_seconds: how long the data of a deleted image are left to the process that deletes it; in
         the first round after the start nothing is left, since that process may be the one that died
     """
@@ -116,7 +116,7 @@ class Recovery:
             self._delete_pending_locations(found)
             self._end_orphaned_tasks(found)
             self._sweep_stores(found)
-            self._sweep_work_files(found)
+            self._sweep_work_files()
             self._went_round = True
         except errors.DatabaseUnavailable:
             self._answers_since = None
@@ -160,7 +160,9 @@ class Recovery:
         try:
             task = self._db.task_get(context.internal('recovery'), upload.task_id)
         except errors.TaskNotFound:
-            LOG.warning('Image %s is held by a task that is gone; setting it free.', upload.image_id)
+            task = None
+        if task is None or task.finished:
+            LOG.warning('Image %s is held by a task that is over; setting it free.', upload.image_id)
             self._db.upload_abort(new_id, to_status=self._back_to(upload))
             return False
         LOG.info('Task %s of image %s is handed on.', task.id, upload.image_id)
@@ -223,12 +225,13 @@ class Recovery:
         return True
 
     def _owns_bytes(self, upload: Upload, store: CheckedStore) -> bool:
-        """Has the image data in that store? It cannot while a lease exists; but it costs little to be sure."""
+        """Has the image data in that store, active or staged? The claim of ``erase_unclaimed`` stands on such images."""
         try:
             image = self._db.image_get(context.internal('recovery'), upload.image_id)
         except errors.ImageNotFound:
             return False
-        return any(location.store == store.id for location in image.locations)
+        staged = self._db.location_staged(upload.image_id)
+        return any(one.store == store.id for one in (*image.locations, *([staged] if staged is not None else ())))
 
     # --- deleted images -------------------------------------------------------------------------------------------
 
@@ -268,7 +271,6 @@ class Recovery:
                 continue
             self._to_sweep.remove(store_id)
 
-    def _sweep_work_files(self, found: Found) -> None:
-        """After the start of this process, and after the death of another."""
-        if self._sweep_files is not None and (found.tasks_handed_on or not self._went_round):
+    def _sweep_work_files(self) -> None:
+        if self._sweep_files is not None:
             self._threads.run(self._sweep_files)

@@ -25,6 +25,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from taskflow import exceptions as taskflow_errors
+from taskflow import states
 from taskflow.persistence import models
 from taskflow.persistence.backends import impl_sqlalchemy
 from taskflow.persistence.backends.sqlalchemy import migration
@@ -39,6 +40,7 @@ DRIVERS = {'mysql': 'mysql+pymysql', 'mariadb': 'mariadb+pymysql', 'postgresql':
            'postgres': 'postgresql+psycopg2'}
 _CONNECT = {'sqlite': {'timeout': 30}, 'postgresql': {'connect_timeout': 5}, 'mysql': {'connect_timeout': 5},
             'mariadb': {'connect_timeout': 5}}
+_ON_THE_WAY = (states.PENDING, states.RUNNING, states.SUCCESS)
 _LOCK = 'glancelike_taskflow'
 _LOCK_KEY = 7303014812  # any number that no other user of this database's advisory locks takes
 _LOCK_SECONDS = 300
@@ -60,20 +62,30 @@ class FlowBook:
         self._lock = threading.Lock()
         self._backend: _Backend | None = None
 
-    def detail(self, task_id: str) -> tuple[Any, models.LogBook, models.FlowDetail]:
+    def detail(self, task_id: str, lease_id: str) -> tuple[Any, models.LogBook, models.FlowDetail]:
         """(backend, book, flow detail) of the task, for ``taskflow.engines.load``; made at first use.
 
+        Each lease has a flow detail of its own. It begins with the steps that the one before has done. That one is
+        removed: a process that was only silent, and took for dead, finds nothing to write to when it wakes up. Of a
+        flow in which a step failed or was undone nothing is kept: it begins anew.
+
+        :param lease_id: that under which the task is done now
         :raises DatabaseUnavailable: the database does not answer, or refuses us
         """
         with self._asking() as backend, contextlib.closing(backend.get_connection()) as connection:
             try:
                 book = connection.get_logbook(task_id)
             except taskflow_errors.NotFound:
+                book = None
+            if book is None or book.find(_flow_id(lease_id)) is None:
                 new = models.LogBook(task_id, uuid=task_id)
-                new.add(models.FlowDetail(task_id, uuid=_flow_id(task_id)))
+                new.add(_continued(task_id, lease_id, book))
+                if book is not None:
+                    with contextlib.suppress(taskflow_errors.NotFound):
+                        connection.destroy_logbook(task_id)  # who dies here leaves a task that begins anew
                 connection.save_logbook(new)
                 book = connection.get_logbook(task_id)
-            return backend, book, book.find(_flow_id(task_id))
+            return backend, book, book.find(_flow_id(lease_id))
 
     def forget(self, task_id: str) -> None:
         """Remove the task's book. Unknown ones are no error; what cannot be removed now is by ``sweep``."""
@@ -160,15 +172,26 @@ class _Connection:
                 return call(*args, **options)
             except (taskflow_errors.StorageFailure, sa.exc.SQLAlchemyError) as error:
                 if time.monotonic() + wait > end:
-                    raise
+                    raise errors.DatabaseUnavailable() from error
                 LOG.warning('Steps of a task cannot be noted now (%s); trying again.', _kind(error))
                 time.sleep(wait)
                 wait = min(wait * 2, 5)
 
 
-def _flow_id(task_id: str) -> str:
-    """The same for everybody, so that two workers that begin at once make one row and not two."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f'flow of {task_id}'))
+def _flow_id(lease_id: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f'flow of {lease_id}'))
+
+
+def _continued(task_id: str, lease_id: str, book: models.LogBook | None) -> models.FlowDetail:
+    """A flow detail with those steps as done that are done in the book."""
+    made = models.FlowDetail(task_id, uuid=_flow_id(lease_id))
+    steps = [step for former in book or () for step in former]
+    if all(step.state in (None, *_ON_THE_WAY) for step in steps):
+        for step in steps:
+            if step.state == states.SUCCESS:
+                copied = type(step)(step.name, uuid=str(uuid.uuid4()))
+                made.add(copied.update(step))
+    return made
 
 
 def _kind(error: BaseException) -> str:

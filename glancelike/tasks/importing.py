@@ -24,7 +24,6 @@ from glancelike.db_drivers.base import NO_CHANGES, DbDriver
 from glancelike.model.image import (
     ACTIVE,
     IMPORTING,
-    LOCATION_PENDING_DELETE,
     LOCATION_STAGED,
     Image,
     ImageChanges,
@@ -35,6 +34,7 @@ from glancelike.model.task import Task
 from glancelike.store_drivers.base import LOCAL_FILE, NAMES
 from glancelike.store_drivers.stores import CheckedStore, Stores
 from glancelike.tasks import content as contents
+from glancelike.tasks import remains
 from glancelike.tasks.base import Content
 from glancelike.tasks.import_methods.base import OWN, STAGED, ImportMethod
 from glancelike.tasks.import_plugins.base import ImportPlugin
@@ -127,6 +127,7 @@ class Importing:
         :param told: what ``fetch`` returned, or nothing
         """
         rules, store = self._parts.rules, self._parts.stores.get(store_id)
+        self._clear_before(store_id)
         source, verifier = self._source(told), self._verifier()
         if verifier is not None:
             source = dataclasses.replace(source, chunks=_verified(contents.chunks_of(source, self.job), verifier,
@@ -154,6 +155,7 @@ class Importing:
         :param number: how many copies the import has made before
         """
         store = self._parts.stores.get(store_id)
+        self._clear_before(store_id)
         if self.must_succeed:
             self.job.lease.beside(number * ((first or {}).get('size') or self.image.size or 0))
         if first is not None:
@@ -187,29 +189,19 @@ class Importing:
             stored = storing.add(store, self.job.lease, intake, facts['size'])
         return {'store': store.id, 'url': stored.url, 'metadata': dict(stored.metadata), 'size': stored.size}
 
+    def _clear_before(self, store_id: str) -> None:
+        """Remove what a process that died in the middle has left there: parts would stay beside the finished object."""
+        if self.job.resumed:
+            self.clear(store_id)
+
     def clear(self, store_id: str, url: str | None = None) -> None:
         """Leave nothing of the image in a store that was to have it, unless it was recorded."""
-        self._clear(self._parts.stores.get(store_id), url)
+        remains.clear(self._parts.db, self.job.lease, self._parts.stores.get(store_id), url)
 
     def clear_staging(self) -> None:
         """Leave nothing in staging that was not recorded."""
         if self._parts.db.location_staged(self.image.id) is None:
-            self._clear(self._parts.staging, None)
-
-    def _clear(self, store: CheckedStore, url: str | None) -> None:
-        """What cannot go now goes with recovery. Nothing is done when the lease is lost: then the bytes may be those
-        of whoever does the work now."""
-        if not self._parts.db.upload_heartbeat(self.job.lease.id) or self._recorded(store.id) is not None:
-            return
-        url = url or (store.url_for(self.image.id) if store.can(NAMES) else None)
-        try:
-            leftovers.clear(store, self.image.id, url)
-        except errors.StoreError as error:
-            LOG.warning('What an import has left of image %s in store %s stays for now: %s', self.image.id, store.id,
-                        error)
-            if url is not None:
-                with contextlib.suppress(errors.ImageGone):
-                    self._record(NO_CHANGES, [Location(url, store.id, status=LOCATION_PENDING_DELETE)])
+            remains.clear(self._parts.db, self.job.lease, self._parts.staging)
 
     # --- records ------------------------------------------------------------------------------------------------
 
@@ -225,6 +217,14 @@ class Importing:
                  'container_format')
         return {'store': store_id, 'url': location.url, 'metadata': dict(location.metadata),
                 **{name: getattr(image, name) for name in names}, 'properties': {}}
+
+    def recorded(self) -> set[str]:
+        """Of the stores that shall have the data, those of which that is recorded; none where all must succeed.
+
+        :raises ImageGone: the image was deleted"""
+        if self.must_succeed:
+            return set()
+        return {one.store for one in self._image_now().locations if one.store in self.stores}
 
     def took(self, done: Mapping[str, Any]) -> None:
         """A store has the data. Where others may fail that is recorded at once: with the first copy the image becomes
@@ -268,12 +268,6 @@ class Importing:
             return self._parts.db.image_get(context.internal('import'), self.image.id)
         except errors.ImageNotFound as error:
             raise errors.ImageGone(image_id=self.image.id) from error
-
-    def _recorded(self, store_id: str) -> Location | None:
-        try:
-            return next((one for one in self._image_now().locations if one.store == store_id), None)
-        except errors.ImageGone:
-            return None
 
     def _record(self, changes: ImageChanges, locations: list[Location]) -> Image:
         if not locations:

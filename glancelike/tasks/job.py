@@ -153,17 +153,19 @@ class RunningJob(ImportJob):
     """An import that this process does.
 
     :param stopping: true when this process is to stop
+    :ivar resumed: another process began with it, and died
     """
 
     def __init__(self, image: Image, task: Task, lease: Lease, threads: NativeThreads, progress: Progress,
                  folders: WorkFolders, throttle: Throttle, stopping: Callable[[], bool], *,
-                 secret: str | None, max_bytes: int):
+                 secret: str | None, max_bytes: int, resumed: bool = False):
         super().__init__(image, '', caller=caller_of(task), input=endings.as_mapping(task.caller.get('given')),
                          secret=secret, max_bytes=max_bytes)
         self.task = task
         self.lease = lease
         self.threads = threads
         self.progress = progress
+        self.resumed = resumed
         self._folders = folders
         self._throttle = throttle
         self._stopping = stopping

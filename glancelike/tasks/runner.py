@@ -25,6 +25,7 @@ from glancelike.model.task import Task, TaskChanges
 from glancelike.model.upload import Upload
 from glancelike.notifications import events
 from glancelike.notifications.notifier import Notifier
+from glancelike.tasks import remains
 from glancelike.tasks.importing import Parts
 from glancelike.tasks.job import Interrupted, Progress, RunningJob, Throttle, WorkFolders
 
@@ -38,8 +39,9 @@ LATER = 'later'        # database or process cannot go on now; the lease was giv
 class FlowBook(Protocol):
     """Where finished steps are remembered for other processes (taskflow's persistence)."""
 
-    def detail(self, task_id: str) -> tuple[Any, Any, Any]:
-        """(backend, logbook, flow detail) of the task, made at first use."""
+    def detail(self, task_id: str, lease_id: str) -> tuple[Any, Any, Any]:
+        """(backend, logbook, flow detail) of the task, for whoever has that lease; who had another one before can note
+        nothing any more."""
 
     def forget(self, task_id: str) -> None:
         """The task is over, or begins anew; unknown ones are no error."""
@@ -85,7 +87,10 @@ class TaskRunner:
         try:
             task = self._db.task_get(ctx, task_id)
         except errors.TaskNotFound:
+            self._forget_flow(task_id)
             return FINISHED
+        if task.finished:
+            self._forget_flow(task_id)  # who ended it may have died before that
         upload = None if task.finished or task.image_id is None else self._db.upload_of_image(task.image_id)
         if upload is None or upload.task_id != task_id:
             return FINISHED  # an unfinished one without a lease is ended by recovery
@@ -130,40 +135,55 @@ class TaskRunner:
     def _do(self, task: Task, lease: Lease) -> str:
         progress = Progress(self._db, self._parts.threads, task)
         job = None
+        resumed = task.status == tasks.PROCESSING
         try:
             if task.cancelled:
                 raise errors.TaskCancelled()
             image = self._image(task)
             task = self._db.task_update(task.id, TaskChanges({'status': tasks.PROCESSING}))
+            progress.cancelled = task.cancelled
             self._notifier.send(ends.context_of(task), events.task_run(task))
             if image.status == IMPORTING:
                 self._notifier.send(ends.context_of(task), events.image_prepare(image))
             secret = self._secrets.opened(task.secret)
             job = RunningJob(image, task, lease, self._parts.threads, progress, self._folders, self._throttle,
                              lambda: self._stopping, secret=secret.get('method'),
-                             max_bytes=self._parts.rules.image_size_cap)
+                             max_bytes=self._parts.rules.image_size_cap, resumed=resumed)
             self._parts.threads.spawn(f'progress of task {task.id}', progress.report_until_closed)
             self._flow(task, job, secret.get('token'))
             LOG.info('Task %s of image %s is done.', task.id, task.image_id)
         except errors.DatabaseUnavailable:
-            self._forget_flow(task)  # its steps were undone
             raise
         except Exception as error:  # whatever it is, the task must end
-            self._fail(task, lease, error)
+            return self._fail(task, lease, error, resumed)
         finally:
             progress.close()
             if job is not None:
                 job.close()
-        self._forget_flow(task)
+        self._forget_flow(task.id)
         return FINISHED
 
-    def _fail(self, task: Task, lease: Lease, error: Exception) -> None:
+    def _fail(self, task: Task, lease: Lease, error: Exception, resumed: bool) -> str:
+        """End the task with failure; FINISHED, or LATER where the bytes of an image that is gone cannot be removed."""
+        if not self._db.upload_heartbeat(lease.id):
+            LOG.info('Task %s is done by another process now.', task.id)
+            return FINISHED
         if not isinstance(error, errors.GlanceError):
             LOG.error('Task %s failed.', task.id, exc_info=error)
+        # The flow has undone its steps, but knows of none that a process that died was in; and if a store could not
+        # undo one, a row tells recovery of it, unless the image is gone.
+        if task.type in (tasks.IMPORT, tasks.IMAGE_IMPORT) and (resumed or isinstance(error, errors.ImageGone)):
+            try:
+                remains.clear_all(self._db, lease, self._parts.stores, task.caller.get('stores', ()))
+            except errors.StoreError as failed:
+                LOG.warning('Data of image %s, which is gone, cannot be removed now: %s', task.image_id, failed)
+                self._leases.abandon(lease.id)
+                return LATER
         store = error.facts.get('store') if isinstance(error, errors.StoreError) else None
-        failed = [store] if store in task.caller.get('stores', ()) else []
-        if not self._endings.fail(lease.id, task, ends.message_of(error), failed):
-            LOG.info('Task %s is done by another process now.', task.id)
+        failed_stores = [store] if store in task.caller.get('stores', ()) else []
+        if self._endings.fail(lease.id, task, ends.message_of(error), failed_stores):
+            self._forget_flow(task.id)
+        return FINISHED
 
     def _image(self, task: Task) -> Image:
         try:
@@ -183,16 +203,16 @@ class TaskRunner:
                           self._parts.rules.max_parallel_stores if self._engine else 1)
         remembered = {}
         if self._flow_book is not None:
-            backend, book, detail = self._flow_book.detail(task.id)
+            backend, book, detail = self._flow_book.detail(task.id, job.lease.id)
             remembered = {'backend': backend, 'book': book, 'flow_detail': detail}
         try:
             engines.load(flow, **(self._engine or {'engine': 'serial'}), **remembered).run()
         except exceptions.WrappedFailure as failed:
             raise _cause(failed) from failed
 
-    def _forget_flow(self, task: Task) -> None:
+    def _forget_flow(self, task_id: str) -> None:
         if self._flow_book is not None:
-            self._flow_book.forget(task.id)
+            self._flow_book.forget(task_id)
 
 
 def _cause(failed: Any) -> Exception:

@@ -1,6 +1,5 @@
 """OpenStack's own tests of the Images API, against the service as real processes with a real Keystone."""
 
-import json
 import subprocess
 
 from glancelike.compliance.web_server import WebServer

@@ -81,8 +81,15 @@ class StoreFirst(taskflow_task.Task):
     def execute(self, **results: dict[str, Any]) -> dict[str, Any]:
         """What is to be recorded; ``tried``: how many stores were tried, ``failed``: those that could not."""
         work, failed, told = self._work, [], results.get('told', {})
+        recorded = work.recorded()
         for tried, store_id in enumerate(work.stores, start=1):
             work.job.check()
+            if recorded and store_id not in recorded:
+                # An earlier process went on to the next store, and the image is what that one got: read from the
+                # source again, the data might be others.
+                work.refused(store_id)
+                failed.append(store_id)
+                continue
             done = work.already(store_id)
             if done is None:
                 try:
