@@ -124,6 +124,8 @@ class Importing:
         :param told: what ``fetch`` returned, or nothing
         """
         rules, store = self._parts.rules, self._parts.stores.get(store_id)
+        if self.job.taken_up:
+            self.clear(store_id)  # what the process that died was just writing
         source, verifier = self._source(told), self._verifier()
         if verifier is not None:
             source = dataclasses.replace(source, chunks=_verified(contents.chunks_of(source, self.job), verifier,
@@ -151,6 +153,8 @@ class Importing:
         :param number: how many copies the import has made before
         """
         store = self._parts.stores.get(store_id)
+        if self.job.taken_up:
+            self.clear(store_id)
         if self.must_succeed:
             self.job.lease.beside(number * ((first or {}).get('size') or self.image.size or 0))
         if first is not None:

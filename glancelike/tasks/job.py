@@ -153,14 +153,16 @@ class RunningJob(ImportJob):
     """An import that this process does.
 
     :param stopping: true when this process is to stop
+    :ivar taken_up: another process has begun it, or this one before: something may be left of that
     """
 
     def __init__(self, image: Image, task: Task, lease: Lease, threads: NativeThreads, progress: Progress,
                  folders: WorkFolders, throttle: Throttle, stopping: Callable[[], bool], *,
-                 secret: str | None, max_bytes: int):
+                 secret: str | None, max_bytes: int, taken_up: bool = False):
         super().__init__(image, '', caller=caller_of(task), input=endings.as_mapping(task.caller.get('given')),
                          secret=secret, max_bytes=max_bytes)
         self.task = task
+        self.taken_up = taken_up
         self.lease = lease
         self.threads = threads
         self.progress = progress

@@ -134,12 +134,13 @@ class TaskRunner:
             if task.cancelled:
                 raise errors.TaskCancelled()
             image = self._image(task)
+            taken_up = task.status == tasks.PROCESSING
             task = self._db.task_update(task.id, TaskChanges({'status': tasks.PROCESSING}))
             self._notifier.send(ends.context_of(task), events.task_run(task))
             secret = self._secrets.opened(task.secret)
             job = RunningJob(image, task, lease, self._parts.threads, progress, self._folders, self._throttle,
                              lambda: self._stopping, secret=secret.get('method'),
-                             max_bytes=self._parts.rules.image_size_cap)
+                             max_bytes=self._parts.rules.image_size_cap, taken_up=taken_up)
             self._parts.threads.spawn(f'progress of task {task.id}', progress.report_until_closed)
             self._flow(task, job, secret.get('token'))
             LOG.info('Task %s of image %s is done.', task.id, task.image_id)
@@ -183,6 +184,9 @@ class TaskRunner:
             remembered = {'backend': backend, 'book': book, 'flow_detail': detail}
         try:
             engines.load(flow, **(self._engine or {'engine': 'serial'}), **remembered).run()
+        except exceptions.StorageFailure as failed:  # nothing was undone: whoever goes on reads what was done
+            LOG.warning('The steps of task %s cannot be noted.', task.id)
+            raise Interrupted() from failed
         except exceptions.WrappedFailure as failed:
             raise _cause(failed) from failed
 
