@@ -275,10 +275,11 @@ class Download:
         return None
 
     def _accept_nothing_more(self, found: re.Match | None) -> None:
-        if not found or found['size'] == '*':
+        told = found['size'] if found else '*'
+        if told == '*' or int(told) == self.size:
             self._use_ranges = False
             raise self._requests.failures.unavailable('the server does not give the rest')
-        if int(found['size']) != self._given or self.size is not None:
+        if int(told) != self._given or self.size is not None:
             raise self._changed()
         self._ended = True  # of a body whose length was not told, all was there when the connection broke
 
