@@ -89,7 +89,7 @@ class ImagePolicy(ImportPlugin):
 
 
 def virtual_bytes(content: Content, disk_format: str | None) -> int | None:
-    """Length of the disk: as the head of the file says, or that of a file that is the disk; None while it is unknown."""
+    """Length of the disk: what the head of the file says, or that of a file that is the disk; None: not known."""
     if disk_format in (None, 'raw', 'iso'):
         return content.size
     kind = format_inspector.ALL_FORMATS.get(disk_format)
