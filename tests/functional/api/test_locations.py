@@ -1,6 +1,7 @@
 """Locations over the API, on each database driver: set, hashed, listed, patched, removed from one store."""
 
 import hashlib
+import threading
 
 from glancelike.compliance.web_server import WebServer
 from tests.functional import app
@@ -85,6 +86,40 @@ class Setting:
         self.assertIn('another sha512', task['message'])
         self.assertNotIn('http://', str(task))
         self.post(other, hashes=HASHES)
+
+    def test_hashing_is_cancelled(self):
+        image, path, ended, gets = self.create(), self.web.put(DATA), threading.Event(), []
+        self.addCleanup(ended.set)
+
+        def answer(handler):
+            """All at once to whoever looks first, a byte now and then to whoever hashes."""
+            handler.send_response(200)
+            handler.send_header('Content-Length', str(len(DATA)))
+            handler.end_headers()
+            if handler.command != 'GET':
+                return
+            gets.append(path)
+            try:
+                if len(gets) == 1:
+                    handler.wfile.write(DATA)
+                while len(gets) > 1 and not ended.wait(0.05):
+                    handler.wfile.write(b'x')
+            except OSError:
+                handler.close_connection = True
+        self.web.handlers[path] = answer
+        self.post(image, self.web.url(path), HASHES)
+        wait_until(lambda: len(gets) == 2, 20, 'the hashing to begin')
+        self.ask(f'/v2/images/{image["id"]}/import', 'DELETE', status=202)
+        wait_until(lambda: self.show(image['id'])['status'] == 'queued', 20, 'the image to be queued')
+        [task] = self.ask(f'/v2/images/{image["id"]}/tasks').json['tasks']
+        self.assertEqual(('failure', 'The task was cancelled.'), (task['status'], task['message']))
+
+    def test_an_image_is_deleted_while_it_is_hashed(self):
+        image = self.create()
+        self.post(image, hashes=HASHES)
+        self.ask(f'/v2/images/{image["id"]}', 'DELETE', status=204)
+        self.assertEqual(1, len(self.web.objects))
+        self.ask(f'/v2/images/{image["id"]}', status=404)
 
     def test_empty_validation_data_are_none(self):
         image = self.create()
