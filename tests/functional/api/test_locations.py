@@ -1,6 +1,8 @@
 """Locations over the API, on each database driver: set, hashed, listed, patched, removed from one store."""
 
 import hashlib
+import json
+import random
 import threading
 
 from glancelike.compliance.web_server import WebServer
@@ -282,6 +284,39 @@ class SimplePatchingTest(Patching, LocationsCase):
 
     def test_a_single_store_has_no_path(self):
         self.ask(f'/v2/stores/memory/{self.active()["id"]}', 'DELETE', ctx=ADMIN, status=404)
+
+
+class HostileTest(LocationsCase):
+    """Whatever is sent is answered with a status that says what is wrong."""
+
+    backend = SIMPLE
+    VALUES = (None, True, 0, -1, 1.5, '', 'x', '\u0661', '\U0001f40d', 'http://', 'http://[', 'http://[::1]:x/',
+              'x' * 300, [], [[]], {}, {'url': None}, {'url': 'http://127.0.0.1:1/', 'metadata': {}},
+              {'url': '%', 'metadata': {'a': []}}, {'url': 'memory://..', 'metadata': {}},
+              {'url': 'http://a\\b/', 'metadata': {}}, {'url': 'http://a/', 'metadata': {'store': []}},
+              {'url': 'memory://x', 'metadata': {'store': 'memory'}})
+
+    def test_patches(self):
+        chance, image = random.Random(4), self.create()
+        ends = ('-', '0', '1', '999999', '--', 'x', '~0', '\u0661', '0/url')
+        paths = ['/locations', *(f'/locations/{end}' for end in ends)]
+        for _ in range(300):
+            steps = [{'op': chance.choice(('add', 'replace', 'remove')), 'path': chance.choice(paths),
+                      'value': chance.choice((*self.VALUES, [chance.choice(self.VALUES)]))}
+                     for _ in range(chance.randint(1, 3))]
+            answer = self.patch(image['id'], *steps, status=None, ctx=ADMIN)
+            self.assertIn(answer.status_int, (400, 403, 409), steps)
+        self.assertEqual(image, self.show(image['id']))
+
+    def test_posts(self):
+        image = self.create()
+        for value in self.VALUES:
+            for document in (value, {'url': value}, {'url': 'http://127.0.0.1:1/', 'validation_data': value},
+                             {'url': 'http://127.0.0.1:1/', 'validation_data': {'os_hash_algo': value,
+                                                                                'os_hash_value': value}}):
+                self.ask(f'/v2/images/{image["id"]}/locations', 'POST', json.dumps(document).encode(), ctx=ADMIN,
+                         status=400)
+        self.assertEqual(image, self.show(image['id']))
 
 
 class SqliteSettingTest(Setting, Listing, LocationsCase):
