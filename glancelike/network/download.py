@@ -131,6 +131,9 @@ class Download:
 
         :raises HashMismatch: the whole is not what it should be; besides the errors of ``start``
         """
+        return _Chunks(self, self._pieces())
+
+    def _pieces(self) -> Iterator[bytes]:
         try:
             while piece := self._repeated(self._read):
                 yield piece
@@ -334,6 +337,26 @@ class Download:
 
     def _changed(self) -> errors.GlanceError:
         return self._requests.failures.bad('it has changed while it was read')
+
+
+class _Chunks:
+    """The pieces; unlike a generator it closes the download also when it is closed before the first of them."""
+
+    def __init__(self, download: Download, pieces: Iterator[bytes]):
+        self._download = download
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        self._pieces.close()
+        self._download.close()
+
+    __del__ = close
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -40,3 +40,6 @@ class DriverPagesTest(base.TestCase):
 
     def test_the_property_protection_of_the_page_is_certified(self):
         self.run_page('property.rst')
+
+    def test_the_import_method_of_the_page_is_certified(self):
+        self.run_page('import.rst')

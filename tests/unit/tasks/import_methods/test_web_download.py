@@ -25,6 +25,7 @@ class Case(base.TestCase):
 
     def setUp(self):
         super().setUp()
+        self.without_proxies()
         self.web = self.server()
 
     def server(self, **options):
@@ -345,6 +346,10 @@ class ProxyTest(Case):
         self.web.redirects['http://8.8.8.8:80/image'] = (302, 'http://169.254.169.254/latest')
         self.bad('http://8.8.8.8/image', method)
         self.assertEqual(1, len(self.web.seen))
+
+    def test_a_proxy_without_a_port_is_at_port_80(self):
+        with mock.patch.dict(os.environ, {'http_proxy': 'http://proxy.example/', 'HTTPS_PROXY': 'proxy.example'}):
+            self.method()
 
     def test_hosts_of_no_proxy_are_asked_directly(self):
         with mock.patch.dict(os.environ, {'http_proxy': 'http://127.0.0.1:1', 'no_proxy': '127.0.0.1'}):
