@@ -81,3 +81,8 @@ class TempestTest(TempestCase):
     def test_the_image_tests_of_tempest_pass(self):
         outcome = self.run_tempest(r'^tempest\.api\.image\.')
         self.assertGreaterEqual(len(outcome.passed), 30, outcome)
+
+    def test_the_location_tests_of_tempest_pass(self):
+        outcome = self.run_tempest(r'ImageLocation|[Ll]ocation', manage_locations=True, options={
+            'DEFAULT': {'show_multiple_locations': True, 'show_image_direct_url': True}})
+        self.assertGreaterEqual(len(outcome.passed), 8, outcome)
