@@ -92,15 +92,6 @@ class TempestTest(TempestCase):
     """Every test of images in Tempest and in glance-tempest-plugin that fits what this version can do."""
 
     def test_the_image_tests_of_tempest_pass(self):
-<<<<<<< HEAD
-        outcome = self.run_tempest(r'^tempest\.api\.image\.')
-        self.assertGreaterEqual(len(outcome.passed), 30, outcome)
-
-    def test_the_location_tests_of_tempest_pass(self):
-        outcome = self.run_tempest(r'ImageLocation|[Ll]ocation', manage_locations=True, options={
-            'DEFAULT': {'show_multiple_locations': True, 'show_image_direct_url': True}})
-        self.assertGreaterEqual(len(outcome.passed), 8, outcome)
-=======
         """With one store of files: an import into the default store is expected in all stores that can be written."""
         outcome = self.run_tempest(r'^tempest\.api\.image\.', ['fast'])
         self.assertGreaterEqual(len(outcome.passed), 45, outcome)
@@ -111,7 +102,7 @@ class TempestTest(TempestCase):
 
     def test_the_tests_of_locations_pass(self):
         outcome = self.run_tempest(r'^tempest\.api\.image\..*Location', options={
-            'DEFAULT': {'show_multiple_locations': True}}, manage_locations=True)
+            'DEFAULT': {'show_multiple_locations': True, 'show_image_direct_url': True}}, manage_locations=True)
         self.assertGreaterEqual(len(outcome.passed), 9, outcome)
 
     def test_the_tests_of_locations_without_hashes_pass(self):
@@ -146,4 +137,3 @@ class TempestTest(TempestCase):
     def test_the_role_tests_of_glance_tempest_plugin_pass(self):
         outcome = self.run_tempest(r'^glance_tempest_plugin\.tests\.rbac\.v2\.test_project_\w+\.Image')
         self.assertGreaterEqual(len(outcome.passed), 42, outcome)
->>>>>>> p-clients
