@@ -14,6 +14,7 @@ from tests import base, servers
 from tests.servers.etcd import Etcd
 from tests.servers.glance_api import GlanceApi
 from tests.servers.glance_worker import GlanceWorker
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import free_port, wait_until
 from tests.servers.redis import Redis
 from tests.servers.zookeeper import ZooKeeper
@@ -249,6 +250,32 @@ class RedisWorkersTest(OneBoardMixin, WorkersTestCase):
         with open(f'/proc/{worker.pid}/maps') as maps:
             self.assertThat(maps.read(), Not(Contains('greenlet')))
         self.assertThat(worker.log_text(), Not(Contains('ventlet')))
+
+
+class LostDatabaseTest(WorkersTestCase):
+    """The database is killed while a worker works, and comes back with what it had."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = servers.use(self, PostgreSQL())
+        self.url = self.server.create_database('glance')
+
+    def database(self):
+        return self.url
+
+    def test_work_goes_on_when_the_database_is_back(self):
+        node = self.node(max_bytes_per_second=MIB)
+        worker = self.worker(node)
+        data = os.urandom(6 * MIB)
+        image_id = self.begin(node, data)
+        wait_until(lambda: self.is_begun(worker) and self.files('images'), SECONDS, 'bytes in the store')
+        self.server.kill()
+        wait_until(lambda: self.request(node, 'GET', f'/v2/images/{image_id}')[0] == 503, SECONDS, 'the loss')
+        wait_until(lambda: 'cannot be noted now' in worker.log_text(), SECONDS, 'a step that is done')
+        self.server.start()
+        wait_until(lambda: self.request(node, 'GET', f'/v2/images/{image_id}')[0] == 200, SECONDS, 'the database')
+        self.wait_active(node, image_id, data)
+        self.assert_clean([image_id])
 
 
 class EtcdWorkersTest(OneBoardMixin, WorkersTestCase):
