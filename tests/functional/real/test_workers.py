@@ -97,12 +97,16 @@ class WorkersTestCase(base.TestCase):
         self.assertThat(document['os_hash_value'], Equals(hashlib.sha512(data).hexdigest()))
 
     def assert_clean(self, images):
-        """Stores and staging hold those images and nothing else; no task is unfinished, no step is noted."""
+        """As ``assert_nothing_else``, and no step is noted."""
+        self.assert_nothing_else(images)
+        for table in ('logbooks', 'flowdetails', 'atomdetails'):
+            wait_until(lambda table=table: self.rows(f'SELECT uuid FROM {table}') == [], SECONDS, f'an empty {table}')
+
+    def assert_nothing_else(self, images):
+        """Stores and staging hold those images and nothing else; no task is unfinished."""
         wait_until(lambda: self.files('staging') == [] and self.files('work') == [], SECONDS, 'staging to be empty')
         self.assertThat(self.files('images'), Equals(sorted(images)))
         self.assertThat(self.rows("SELECT id FROM tasks WHERE status NOT IN ('success', 'failure')"), HasLength(0))
-        for table in ('logbooks', 'flowdetails', 'atomdetails'):
-            wait_until(lambda table=table: self.rows(f'SELECT uuid FROM {table}') == [], SECONDS, f'an empty {table}')
 
     def files(self, folder):
         return sorted(name for _path, _folders, names in os.walk(self.tmp / folder) for name in names)
@@ -250,6 +254,33 @@ class RedisWorkersTest(OneBoardMixin, WorkersTestCase):
         with open(f'/proc/{worker.pid}/maps') as maps:
             self.assertThat(maps.read(), Not(Contains('greenlet')))
         self.assertThat(worker.log_text(), Not(Contains('ventlet')))
+
+
+class LocalTest(WorkersTestCase):
+    """Tasks in the API process."""
+
+    def begun_node(self, data):
+        node = self.node(task_executor='local', max_bytes_per_second=MIB)
+        image_id = self.begin(node, data)
+        wait_until(lambda: self.files('images'), SECONDS, 'bytes in the store')
+        return node, image_id
+
+    def test_a_node_that_is_stopped_gives_its_work_back_and_takes_it_up_again(self):
+        data = os.urandom(5 * MIB)
+        node, image_id = self.begun_node(data)
+        self.assertThat(node.terminate(), Equals(0))
+        self.assertThat(self.rows('SELECT node FROM image_uploads'), Equals([('',)]))
+        node.start()
+        self.wait_active(node, image_id, data)
+        self.assert_nothing_else([image_id])
+
+    def test_a_node_that_is_killed_takes_its_work_up_again(self):
+        data = os.urandom(5 * MIB)
+        node, image_id = self.begun_node(data)
+        node.kill9()
+        node.start()
+        self.wait_active(node, image_id, data)
+        self.assert_nothing_else([image_id])
 
 
 class LostDatabaseTest(WorkersTestCase):
