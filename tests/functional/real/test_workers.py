@@ -117,7 +117,8 @@ class WorkersTestCase(base.TestCase):
             return connection.exec_driver_sql(statement).fetchall()
 
     def is_begun(self, worker):
-        return 'begins' in worker.log_text()
+        text = worker.log_text()
+        return 'begins' in text or 'is over' in text
 
 
 class OneBoardMixin:
