@@ -214,6 +214,24 @@ class RedisWorkersTest(OneBoardMixin, WorkersTestCase):
             worker = self.worker(node)
             self.assertThat(worker.process.terminate(SECONDS, number), Equals(0))
 
+    def test_a_second_signal_ends_a_worker_that_waits_for_something(self):
+        silent = socket.create_server(('127.0.0.1', free_port()))
+        self.addCleanup(silent.close)
+        silent.settimeout(SECONDS)
+        node = self.node(jobboard={'hosts': f'127.0.0.1:{silent.getsockname()[1]}', 'call_seconds': 120,
+                                   'stop_seconds': 120})
+        worker = self.worker(node)
+        caller, _address = silent.accept()
+        self.addCleanup(caller.close)
+        worker.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: 'Told to stop' in worker.log_text(), SECONDS, 'the first to arrive')
+
+        def has_ended():
+            worker.process.send_signal(signal.SIGTERM)
+            return not worker.process.alive()
+        wait_until(has_ended, SECONDS, 'the end')
+        self.assertThat(worker.process.wait(SECONDS), Equals(-signal.SIGTERM))
+
     def test_the_loss_of_the_board_is_survived_by_everybody(self):
         node = self.node(max_bytes_per_second=2 * MIB)
         worker = self.worker(node)
