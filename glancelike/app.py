@@ -163,7 +163,7 @@ def build(conf: cfg.ConfigOpts, threads: NativeThreads, *, flow_book: FlowBook |
                   LocationHashing(db=db, stores=stores, threads=threads, endings=endings, notifier=notifier,
                                   format_rules=rules.formats, algorithm=rules.hashing_algorithm,
                                   legacy_checksum=rules.legacy_checksum, image_size_cap=rules.image_size_cap,
-                                  retries=conf.http_retries))
+                                  retries=conf.http_retries, deadline_seconds=conf.location_hash_deadline))
     secrets = Secrets(conf.task.secret_key)
     folders = WorkFolders(loading.work_directory(conf, next((one for one in configs if one.reserved), None)))
     runner = TaskRunner(parts, leases, endings, quotas, secrets, notifier, folders,

@@ -207,6 +207,9 @@ class TaskRunner:
             remembered = {'backend': backend, 'book': book, 'flow_detail': detail}
         try:
             engines.load(flow, **(self._engine or {'engine': 'serial'}), **remembered).run()
+        except exceptions.StorageFailure as failed:  # nothing was undone: whoever goes on reads what was done
+            LOG.warning('The steps of task %s cannot be noted.', task.id)
+            raise Interrupted() from failed
         except exceptions.WrappedFailure as failed:
             raise _cause(failed) from failed
 

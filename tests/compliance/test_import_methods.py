@@ -42,6 +42,7 @@ class WebCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
+        self.without_proxies()
         self.web = WebServer()
         self.addCleanup(self.web.stop)
         self.silent = socket.create_server(('127.0.0.1', 0))

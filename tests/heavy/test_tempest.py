@@ -102,7 +102,7 @@ class TempestTest(TempestCase):
 
     def test_the_tests_of_locations_pass(self):
         outcome = self.run_tempest(r'^tempest\.api\.image\..*Location', options={
-            'DEFAULT': {'show_multiple_locations': True}}, manage_locations=True)
+            'DEFAULT': {'show_multiple_locations': True, 'show_image_direct_url': True}}, manage_locations=True)
         self.assertGreaterEqual(len(outcome.passed), 9, outcome)
 
     def test_the_tests_of_locations_without_hashes_pass(self):

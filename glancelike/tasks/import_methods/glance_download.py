@@ -66,7 +66,8 @@ image. Brackets round the list are understood."""),
             raise errors.Invalid(reason='glance_image_id: glance-download needs the ID of an image') from None
         if not ctx.token or _NOT_IN_TOKENS.search(ctx.token):
             raise errors.Invalid(reason='glance-download asks the other region with your token, and you have none')
-        return {'region': region, 'image_id': image_id, 'endpoint': _endpoint(ctx, region, interface)}
+        return {'glance_region': region, 'glance_image_id': image_id, 'glance_service_interface': interface,
+                'endpoint': _endpoint(ctx, region, interface)}
 
     def secret(self, ctx: RequestContext, given: Mapping[str, Any]) -> str | None:
         """The caller's token."""
@@ -74,7 +75,7 @@ image. Brackets round the list are understood."""),
 
     def open(self, job: ImportJob) -> Content:
         """See the contract. Formats and properties are those of the other region's image."""
-        image_url = f'{job.input["endpoint"]}/v2/images/{job.input["image_id"]}'
+        image_url = f'{job.input["endpoint"]}/v2/images/{job.input["glance_image_id"]}'
         requests = _requests_to(job.input['endpoint'], self._tls, self._proxies)
         limits = network.Limits.of(self.options)
         image = _document(requests, image_url, job, limits)

@@ -1,6 +1,9 @@
 """Locations over the API, on each database driver: set, hashed, listed, patched, removed from one store."""
 
 import hashlib
+import json
+import random
+import threading
 
 from glancelike.compliance.web_server import WebServer
 from tests.functional import app
@@ -85,6 +88,40 @@ class Setting:
         self.assertIn('another sha512', task['message'])
         self.assertNotIn('http://', str(task))
         self.post(other, hashes=HASHES)
+
+    def test_hashing_is_cancelled(self):
+        image, path, ended, gets = self.create(), self.web.put(DATA), threading.Event(), []
+        self.addCleanup(ended.set)
+
+        def answer(handler):
+            """All at once to whoever looks first, a byte now and then to whoever hashes."""
+            handler.send_response(200)
+            handler.send_header('Content-Length', str(len(DATA)))
+            handler.end_headers()
+            if handler.command != 'GET':
+                return
+            gets.append(path)
+            try:
+                if len(gets) == 1:
+                    handler.wfile.write(DATA)
+                while len(gets) > 1 and not ended.wait(0.05):
+                    handler.wfile.write(b'x')
+            except OSError:
+                handler.close_connection = True
+        self.web.handlers[path] = answer
+        self.post(image, self.web.url(path), HASHES)
+        wait_until(lambda: len(gets) == 2, 20, 'the hashing to begin')
+        self.ask(f'/v2/images/{image["id"]}/import', 'DELETE', status=202)
+        wait_until(lambda: self.show(image['id'])['status'] == 'queued', 20, 'the image to be queued')
+        [task] = self.ask(f'/v2/images/{image["id"]}/tasks').json['tasks']
+        self.assertEqual(('failure', 'The task was cancelled.'), (task['status'], task['message']))
+
+    def test_an_image_is_deleted_while_it_is_hashed(self):
+        image = self.create()
+        self.post(image, hashes=HASHES)
+        self.ask(f'/v2/images/{image["id"]}', 'DELETE', status=204)
+        self.assertEqual(1, len(self.web.objects))
+        self.ask(f'/v2/images/{image["id"]}', status=404)
 
     def test_empty_validation_data_are_none(self):
         image = self.create()
@@ -247,6 +284,39 @@ class SimplePatchingTest(Patching, LocationsCase):
 
     def test_a_single_store_has_no_path(self):
         self.ask(f'/v2/stores/memory/{self.active()["id"]}', 'DELETE', ctx=ADMIN, status=404)
+
+
+class HostileTest(LocationsCase):
+    """Whatever is sent is answered with a status that says what is wrong."""
+
+    backend = SIMPLE
+    VALUES = (None, True, 0, -1, 1.5, '', 'x', '\u0661', '\U0001f40d', 'http://', 'http://[', 'http://[::1]:x/',
+              'x' * 300, [], [[]], {}, {'url': None}, {'url': 'http://127.0.0.1:1/', 'metadata': {}},
+              {'url': '%', 'metadata': {'a': []}}, {'url': 'memory://..', 'metadata': {}},
+              {'url': 'http://a\\b/', 'metadata': {}}, {'url': 'http://a/', 'metadata': {'store': []}},
+              {'url': 'memory://x', 'metadata': {'store': 'memory'}})
+
+    def test_patches(self):
+        chance, image = random.Random(4), self.create()
+        ends = ('-', '0', '1', '999999', '--', 'x', '~0', '\u0661', '0/url')
+        paths = ['/locations', *(f'/locations/{end}' for end in ends)]
+        for _ in range(300):
+            steps = [{'op': chance.choice(('add', 'replace', 'remove')), 'path': chance.choice(paths),
+                      'value': chance.choice((*self.VALUES, [chance.choice(self.VALUES)]))}
+                     for _ in range(chance.randint(1, 3))]
+            answer = self.patch(image['id'], *steps, status=None, ctx=ADMIN)
+            self.assertIn(answer.status_int, (400, 403, 409), steps)
+        self.assertEqual(image, self.show(image['id']))
+
+    def test_posts(self):
+        image = self.create()
+        for value in self.VALUES:
+            for document in (value, {'url': value}, {'url': 'http://127.0.0.1:1/', 'validation_data': value},
+                             {'url': 'http://127.0.0.1:1/', 'validation_data': {'os_hash_algo': value,
+                                                                                'os_hash_value': value}}):
+                self.ask(f'/v2/images/{image["id"]}/locations', 'POST', json.dumps(document).encode(), ctx=ADMIN,
+                         status=400)
+        self.assertEqual(image, self.show(image['id']))
 
 
 class SqliteSettingTest(Setting, Listing, LocationsCase):

@@ -2,7 +2,7 @@
 
 from glancelike import errors
 from glancelike.core.location_hashing import MOST_SECONDS
-from glancelike.core.location_rules import Announced
+from glancelike.core.location_rules import LOOK_SECONDS, Announced
 from glancelike.core.quotas import Quotas
 from glancelike.model.image import Image, ImageChanges, Location
 from glancelike.model.upload import Upload
@@ -132,6 +132,11 @@ class SettingTest(LocationsTestCase):
         self.refused(errors.UnsafeImage, self.url(unsafe + bytes(2**21)))
         self.add(image=self.new_image(disk_format='qcow2'))
 
+    def test_a_server_that_dribbles_is_refused(self):
+        times = iter([0.0, LOOK_SECONDS])
+        self.build(clock=lambda: next(times))
+        self.refused(errors.BadLocation)
+
     def test_a_task_shows_no_url(self):
         url = self.url()
         self.add(url, ANNOUNCED)
@@ -167,7 +172,8 @@ class WithHashTest(LocationsTestCase):
         self.assertEqual(('importing', ()), (self.add(announced=ANNOUNCED).status, self.stored(self.image).locations))
         self.assertIsNone(self.do())
         self.assert_hashed()
-        self.assertEqual(['image.activate'], [kind for kind, _ in self.events.kinds if kind.startswith('image.')])
+        self.assertEqual(['image.upload', 'image.activate'],
+                         [kind for kind, _ in self.events.kinds if kind.startswith('image.')])
 
     def test_an_announced_hash_of_another_algorithm_is_compared_and_the_services_own_kept(self):
         import hashlib
@@ -271,6 +277,15 @@ class WithHashTest(LocationsTestCase):
         self.web.statuses[path] = 503
         self.assertIsInstance(self.do(), errors.StoreUnavailable)
         self.assertEqual([1, 2, 4, 8, 16, MOST_SECONDS, MOST_SECONDS], self.work.slept)
+        self.assert_as_before_the_upload(row)
+
+    def test_a_source_that_is_too_slow_fails_the_task(self):
+        row = self.add(announced=ANNOUNCED)
+        task, upload = self.executor.posted[-1]
+        times = iter([0.0, 60.0])
+        self.build(clock=lambda: next(times))
+        self.executor.posted.append((task, upload))
+        self.assertIsInstance(self.do(), errors.BadLocation)
         self.assert_as_before_the_upload(row)
 
     def test_a_source_that_vanishes_leaves_an_active_image_as_it_is(self):

@@ -92,9 +92,11 @@ def _refuse(result: Result, limits: Limits, *paths: str) -> NoReturn:
         raise errors.ImageTooLarge(limit=limits.file_bytes)
     if 'No space left on device' in result.errors:
         raise errors.ServiceUnavailable(reason='There is no room to convert the image at the moment; try again later.')
-    if result.code in (-signal.SIGKILL, -signal.SIGXCPU):
-        reason = (f'qemu-img was killed: it took more than {limits.cpu_seconds} s of processor time '
-                  f'([{NAME}] max_cpu_seconds), or the system had no memory for it')
+    if result.code == -signal.SIGKILL:
+        raise errors.ServiceUnavailable(
+            reason='The conversion of the image was killed by the system, perhaps for want of memory; try again later.')
+    if result.code == -signal.SIGXCPU:
+        reason = f'qemu-img took more than {limits.cpu_seconds} s of processor time ([{NAME}] max_cpu_seconds)'
     elif result.code < 0 or 'annot allocate memory' in result.errors:
         reason = (f'qemu-img broke down; it may have needed more than {limits.memory_bytes} bytes of memory '
                   f'([{NAME}] max_memory)')

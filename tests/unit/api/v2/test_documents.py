@@ -1,5 +1,6 @@
 """schemas, views and conditions: what is published, shown and compared."""
 
+import dataclasses
 import datetime
 import json
 from pathlib import Path
@@ -119,6 +120,11 @@ class TestImageView(base.TestCase):
         self.assertEqual('cold,fast', got['stores'])
         self.assertEqual([{'url': 'cold://1', 'metadata': {'store': 'cold'}},
                           {'url': 'fast://1', 'metadata': {'a': 1, 'store': 'fast'}}], got['locations'])
+
+    def test_stores_are_sorted_and_each_is_there_once(self):
+        turned = dataclasses.replace(IMAGE, locations=(*IMAGE.locations[::-1], Location('cold://2', 'cold')))
+        got = views.ImageView(lambda ctx, image: list(image.locations), several_stores=True).document(CTX, turned)
+        self.assertEqual('cold,fast', got['stores'])
 
     def test_who_may_not_see_locations_sees_none(self):
         got = self.document(allowed=False, all_locations=True, several_stores=True, direct_url=True)

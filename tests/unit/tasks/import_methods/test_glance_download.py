@@ -24,6 +24,7 @@ class GlanceDownloadTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
+        self.without_proxies()
         self.web = WebServer()
         self.addCleanup(self.web.stop)
         self.serve()
@@ -73,7 +74,8 @@ class GlanceDownloadTest(base.TestCase):
                          {'region': 'RegionOne', 'region_id': 'west', 'interface': 'internal', 'url': 'http://far/image'}):
             given = self.check(self.context({'region': 'east', 'internalURL': 'http://no'}, endpoint),
                                glance_service_interface='internal')
-            self.assertEqual({'region': 'west', 'image_id': ID, 'endpoint': 'http://far/image'}, given)
+            self.assertEqual({'glance_region': 'west', 'glance_image_id': ID, 'glance_service_interface': 'internal',
+                              'endpoint': 'http://far/image'}, given)
 
     def test_a_catalog_without_that_service_is_told(self):
         for endpoint in ({'region': 'east', 'publicURL': 'http://x'}, {'region': 'west', 'adminURL': 'http://x'},

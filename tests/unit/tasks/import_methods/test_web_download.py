@@ -3,6 +3,7 @@
 import hashlib
 import os
 import socket
+import threading
 from unittest import mock
 
 from glancelike import plugin
@@ -25,6 +26,7 @@ class Case(base.TestCase):
 
     def setUp(self):
         super().setUp()
+        self.without_proxies()
         self.web = self.server()
 
     def server(self, **options):
@@ -345,6 +347,54 @@ class ProxyTest(Case):
         self.web.redirects['http://8.8.8.8:80/image'] = (302, 'http://169.254.169.254/latest')
         self.bad('http://8.8.8.8/image', method)
         self.assertEqual(1, len(self.web.seen))
+
+    def tunnel(self):
+        """A proxy that knows CONNECT; its port, and the heads of the requests that it got."""
+        listening, heads = socket.create_server(('127.0.0.1', 0)), []
+        self.addCleanup(listening.close)
+
+        def pump(source, sink):
+            try:
+                while data := source.recv(2**16):
+                    sink.sendall(data)
+                sink.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+        def serve():
+            client, _ = listening.accept()
+            heads.append(client.recv(2**16).decode())
+            host, _, port = heads[0].split()[1].rpartition(':')
+            with client, socket.create_connection((host, int(port))) as server:
+                client.sendall(b'HTTP/1.1 200 Connection established\r\n\r\n')
+                back = threading.Thread(target=pump, args=(server, client), daemon=True)
+                back.start()
+                pump(client, server)
+                back.join()
+
+        threading.Thread(target=serve, daemon=True).start()
+        return listening.getsockname()[1], heads
+
+    def test_https_goes_through_a_tunnel_and_is_verified_at_its_end(self):
+        pem = self.tmp / 'server.pem'
+        pem.write_bytes(_certificate())
+        secure = self.server(certificate=pem)
+        uri = secure.url(secure.put(DATA))
+        for options in ({'download_ca_certificates_file': str(pem)}, {}):
+            port, heads = self.tunnel()
+            with mock.patch.dict(os.environ, {'https_proxy': f'http://me:pw@127.0.0.1:{port}'}):
+                method = self.method(**options)
+            if options:
+                self.assertEqual(DATA, self.read(uri, method))
+            else:
+                self.assertIn('not trusted', self.bad(uri, method))
+            self.assertTrue(heads[0].startswith(f'CONNECT 127.0.0.1:{secure.port} '), heads)
+            self.assertIn('Proxy-Authorization: Basic bWU6cHc=', heads[0])
+        self.assertNotIn('Proxy-Authorization', secure.seen[0][2])
+
+    def test_a_proxy_without_a_port_is_at_port_80(self):
+        with mock.patch.dict(os.environ, {'http_proxy': 'http://proxy.example/', 'HTTPS_PROXY': 'proxy.example'}):
+            self.method()
 
     def test_hosts_of_no_proxy_are_asked_directly(self):
         with mock.patch.dict(os.environ, {'http_proxy': 'http://127.0.0.1:1', 'no_proxy': '127.0.0.1'}):

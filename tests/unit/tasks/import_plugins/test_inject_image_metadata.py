@@ -31,7 +31,8 @@ class InjectTest(base.TestCase):
             self.assertEqual(expected, self.properties(caller, inject={'a': '1'}, ignore_user_roles=ignored))
 
     def test_names_of_the_service_are_left_out(self):
-        self.assertEqual({'a': '1'}, self.properties(inject={'os_glance_import_task': 'x', 'OS_GLANCE_x': 'y', 'a': '1'}))
+        given = {'os_glance_import_task': 'x', 'OS_GLANCE_x': 'y', 'a': '1'}
+        self.assertEqual({'a': '1'}, self.properties(inject=given))
 
     def test_a_name_that_no_property_can_have_stops_the_start(self):
         for name in ('status', 'owner', 'self', '', 'x' * 256):
