@@ -157,8 +157,8 @@ class GlanceDownloadTest(ImportMethodSuite, WebCase):
     def wrong_requests(self):
         yield {'name': 'glance-download', 'glance_region': 'west'}, 'glance_image_id'
         yield {**self.request(), 'glance_image_id': '../x'}, 'glance_image_id'
-        yield self.request('nowhere'), 'glance_region'
-        yield {**self.request(), 'glance_service_interface': 'secret'}, 'glance_service_interface'
+        yield {**self.request(), 'glance_region': ''}, 'glance_region'
+        yield {**self.request(), 'glance_service_interface': 5}, 'glance_service_interface'
         yield {**self.request(), 'uri': 'http://x/'}, 'uri'
 
 

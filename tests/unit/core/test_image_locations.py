@@ -1,10 +1,13 @@
 """Setting a location, listing, removing the copies of one store, and the task that hashes."""
 
+import hashlib
+
 from glancelike import errors
 from glancelike.core.location_hashing import MOST_SECONDS
 from glancelike.core.location_rules import LOOK_SECONDS, Announced
 from glancelike.core.quotas import Quotas
 from glancelike.model.image import Image, ImageChanges, Location
+from glancelike.model.task import TaskQuery
 from glancelike.model.upload import Upload
 from tests.unit.core.built import ADMIN, ANONYMOUS, FRIEND, OWNER, STRANGER, member_of
 from tests.unit.core.data import Failing
@@ -175,11 +178,13 @@ class WithHashTest(LocationsTestCase):
         self.assertEqual(['image.upload', 'image.activate'],
                          [kind for kind, _ in self.events.kinds if kind.startswith('image.')])
 
-    def test_an_announced_hash_of_another_algorithm_is_compared_and_the_services_own_kept(self):
-        import hashlib
-        self.add(announced=Announced('sha256', hashlib.sha256(DATA).hexdigest()))
+    def test_an_announced_hash_of_another_algorithm_is_compared_and_kept(self):
+        wanted = hashlib.sha256(DATA).hexdigest()
+        self.add(announced=Announced('sha256', wanted))
         self.assertIsNone(self.do())
-        self.assert_hashed()
+        row = self.stored(self.image)
+        self.assertEqual(('active', 'sha256', wanted, hashlib.md5(DATA).hexdigest()),
+                         (row.status, row.os_hash_algo, row.os_hash_value, row.checksum))
 
     def test_another_hash_sets_the_image_back_and_leaves_the_data_alone(self):
         row = self.add(announced=Announced('sha512', sha512(b'other')))
@@ -380,6 +385,13 @@ class WithoutHashTest(LocationsTestCase):
     def test_the_image_is_active_without_a_hash(self):
         self.image_locations.add(OWNER, self.image.id, self.url())
         self.assertEqual(('active', None), (self.stored(self.image).status, self.stored(self.image).os_hash_value))
+
+    def test_there_is_a_task_that_has_succeeded(self):
+        self.image_locations.add(OWNER, self.image.id, self.url())
+        [task] = self.db.task_list(ADMIN, TaskQuery(image_id=self.image.id))
+        self.assertEqual(('location_import', 'success', {'image_id': self.image.id}),
+                         (task.type, task.status, task.result))
+        self.assertIsNotNone(task.expires_at)
 
     def test_of_two_at_once_one_wins(self):
         first = self.url()

@@ -80,8 +80,12 @@ class GlanceDownloadTest(base.TestCase):
     def test_a_catalog_without_that_service_is_told(self):
         for endpoint in ({'region': 'east', 'publicURL': 'http://x'}, {'region': 'west', 'adminURL': 'http://x'},
                          {'region': 'west', 'publicURL': None}, {}, None, 'x'):
-            error = self.assertRaises(errors.Invalid, self.check, self.context(endpoint))
-            self.assertIn('glance_region', str(error))
+            error = self.assertRaises(errors.BadSource, self.open, self.context(endpoint))
+            self.assertIn('in that region', str(error))
+
+    def test_an_interface_that_there_is_not_is_none_of_the_catalog(self):
+        self.assertIsNone(self.check(glance_service_interface='secret')['endpoint'])
+        self.assertRaises(errors.Invalid, self.check, glance_service_interface=5)
 
     def test_an_endpoint_that_is_no_url_is_bad(self):
         for url in ('ftp://x', 'x', 'http://user:pw@far/', 'http://far/?a=b'):
