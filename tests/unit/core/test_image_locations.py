@@ -1,10 +1,13 @@
 """Setting a location, listing, removing the copies of one store, and the task that hashes."""
 
+import hashlib
+
 from glancelike import errors
 from glancelike.core.location_hashing import MOST_SECONDS
 from glancelike.core.location_rules import LOOK_SECONDS, Announced
 from glancelike.core.quotas import Quotas
 from glancelike.model.image import Image, ImageChanges, Location
+from glancelike.model.task import TaskQuery
 from glancelike.model.upload import Upload
 from tests.unit.core.built import ADMIN, ANONYMOUS, FRIEND, OWNER, STRANGER, member_of
 from tests.unit.core.data import Failing
@@ -175,11 +178,12 @@ class WithHashTest(LocationsTestCase):
         self.assertEqual(['image.upload', 'image.activate'],
                          [kind for kind, _ in self.events.kinds if kind.startswith('image.')])
 
-    def test_an_announced_hash_of_another_algorithm_is_compared_and_the_services_own_kept(self):
-        import hashlib
-        self.add(announced=Announced('sha256', hashlib.sha256(DATA).hexdigest()))
+    def test_an_announced_hash_of_another_algorithm_is_compared_and_kept(self):
+        value = hashlib.sha256(DATA).hexdigest()
+        self.add(announced=Announced('sha256', value))
         self.assertIsNone(self.do())
-        self.assert_hashed()
+        row = self.stored(self.image)
+        self.assertEqual(('active', 'sha256', value), (row.status, row.os_hash_algo, row.os_hash_value))
 
     def test_another_hash_sets_the_image_back_and_leaves_the_data_alone(self):
         row = self.add(announced=Announced('sha512', sha512(b'other')))
@@ -187,6 +191,7 @@ class WithHashTest(LocationsTestCase):
         self.assert_as_before_the_upload(row)
         self.assertEqual(('failure', True), (self.task().status, sha512(DATA) in self.task().message))
         self.assertEqual([], self.db.locations_pending_delete(0))
+        self.assertEqual(('web',), self.stored(row).import_state.failed)
 
     def test_a_failure_never_removes_what_the_caller_named(self):
         url = self.put_by_hand(self.image.id)
@@ -375,6 +380,7 @@ class WithoutHashTest(LocationsTestCase):
         self.assertEqual(('active', len(DATA), 'sha256', 'a' * 64, None),
                          (row.status, row.size, row.os_hash_algo, row.os_hash_value, row.checksum))
         self.assertEqual([], self.executor.posted)
+        self.assertEqual(['success'], [task.status for task in self.db.task_list(ADMIN, TaskQuery())])
         self.assertEqual(['image.update', 'image.activate'], [kind for kind, _ in self.events.kinds])
 
     def test_the_image_is_active_without_a_hash(self):
