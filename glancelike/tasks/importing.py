@@ -134,6 +134,10 @@ class Importing:
                                                                   self._parts.threads), path=None)
         self.job.progress.begin(f'store {store_id}', source.size)
         made = self._through_plugins(source, signed=verifier is not None)
+        missing = [name for name in ('disk_format', 'container_format') if not getattr(made, name)]
+        if missing:  # the order is refused without them, but they may have been taken away since
+            contents.close(made.chunks)
+            raise errors.FormatsMissing(missing=' and '.join(missing))
         inspection = rules.formats.inspection(made.disk_format, made.container_format)
         with self._body(made, counts=False) as body, contextlib.closing(self.job):
             intake = Intake(body, self.job.lease, self._parts.threads, declared=made.size,
