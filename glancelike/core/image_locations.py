@@ -134,7 +134,10 @@ class ImageLocationService:
         # Clients of Glance look for a task in any case.
         done = dataclasses.replace(self._new_task(ctx, image, place, size, announced), status=tasks.SUCCESS,
                                    result={'image_id': image.id})
-        self._db.task_create(ctx, self._endings.expiring(done))
+        try:
+            self._db.task_create(ctx, self._endings.expiring(done))
+        except errors.DatabaseUnavailable as error:  # the image has its location, that is what was asked for
+            LOG.warning('The task that set the location of image %s is not recorded: %s', image.id, error)
 
     def _hash_later(self, ctx: RequestContext, image: Image, place: Location, size: int | None,
                     announced: Announced | None) -> None:
@@ -242,16 +245,6 @@ class ImageLocationService:
             if place.id is not None:
                 self._db.location_forget(place.id)
             return
-
-
-def _task(ctx: RequestContext, image: Image, place: Location, size: int | None, announced: Announced | None) -> Task:
-    shown = {} if announced is None else {'os_hash_algo': announced.algorithm, 'os_hash_value': announced.value}
-    return Task(
-        id=str(uuid.uuid4()), type=tasks.LOCATION_IMPORT, owner=ctx.project_id or image.owner, user_id=ctx.user_id,
-        request_id=ctx.request_id, image_id=image.id,
-        input={'image_id': image.id, 'validation_data': shown},  # not the URL: whoever sees tasks need not see it
-        caller={**endings.caller_of(ctx), 'back_to': QUEUED, 'announced': shown, 'size': size,
-                'location': {'url': place.url, 'store': place.store, 'metadata': dict(place.metadata)}})
 
 
 def _check_ready(image: Image) -> None:
