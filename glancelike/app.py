@@ -162,7 +162,7 @@ def build(conf: cfg.ConfigOpts, threads: NativeThreads, *, flow_book: FlowBook |
     staging = next((store for store in stores.every() if store.reserved), None)
     endings = Endings(db, locations, notifier, conf.task.task_time_to_live * 3600)
     methods = _import_methods(conf, stores, staging)
-    parts = Parts(db, stores, staging, threads, locations, signatures, rules, methods,
+    parts = Parts(db, stores, staging, threads, locations, signatures, protections, rules, methods,
                   loading.load_import_plugins(conf) if conf.enable_image_import else {},
                   LocationHashing(db=db, stores=stores, threads=threads, endings=endings, notifier=notifier,
                                   format_rules=rules.formats, algorithm=rules.hashing_algorithm,

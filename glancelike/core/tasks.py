@@ -90,7 +90,7 @@ class TaskService:
             raise
         except errors.GlanceError as error:
             if image_id is not None:
-                self._images.delete(ctx, image_id)
+                self._images.withdraw(ctx, image_id)
             failed = Task(id=str(uuid.uuid4()), type=tasks.IMPORT, status=tasks.FAILURE, owner=ctx.project_id,
                           user_id=ctx.user_id, request_id=ctx.request_id, input=given, message=str(error),
                           caller=endings.caller_of(ctx))

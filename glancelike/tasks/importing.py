@@ -13,10 +13,11 @@ from typing import Any
 from glancelike import context, errors
 from glancelike.context import RequestContext
 from glancelike.core import attributes, leftovers, storing
-from glancelike.core.endings import Endings
+from glancelike.core.endings import Endings, context_of
 from glancelike.core.formats import FormatRules
 from glancelike.core.location_hashing import LocationHashing
 from glancelike.core.locations import LocationService
+from glancelike.core.protections import Protections
 from glancelike.core.signatures import Signatures
 from glancelike.core.streams import Intake, Verifier
 from glancelike.core.threads import NativeThreads
@@ -60,6 +61,7 @@ class Parts:
 
     :ivar staging: the store in which data wait, or None
     :ivar methods: import methods by name, *plugins* likewise in order
+    :ivar protections: which properties a method may bring for its caller; plugins are the operator's, and may all
     :ivar hashing: does the tasks of locations that were set
     """
 
@@ -69,6 +71,7 @@ class Parts:
     threads: NativeThreads
     locations: LocationService
     signatures: Signatures
+    protections: Protections
     rules: Rules
     methods: Mapping[str, ImportMethod]
     plugins: Mapping[str, ImportPlugin]
@@ -294,7 +297,13 @@ class Importing:
             source,
             disk_format=told.get('disk_format') or source.disk_format or self.image.disk_format,
             container_format=told.get('container_format') or source.container_format or self.image.container_format,
-            properties={**source.properties, **told.get('properties', {})})
+            properties=self._settable({**source.properties, **told.get('properties', {})}))
+
+    def _settable(self, properties: Mapping[str, str]) -> dict[str, str]:
+        """Those that the caller could have set: who makes an image elsewhere must not get round protections here."""
+        ctx = context_of(self.task)
+        return {name: value for name, value in properties.items()
+                if self._parts.protections.may_set(ctx, self.image, name)}
 
     def _stored(self, location: Location, size: int | None) -> Content:
         store = self._parts.stores.for_location(location)

@@ -264,6 +264,7 @@ class TaskTests:
 
     def test_a_task_that_cannot_work_fails_at_once_or_is_refused(self):
         for given in ({'import_from': 'ftp://x/y'},
+                      {'import_from': 'ftp://x/y', 'image_properties': {'protected': True}},
                       {'import_from': 'http://127.0.0.1/', 'image_properties': {'size': 1}}):
             task = self.ask('/v2/tasks', 'POST', ctx=ADMIN, status=201,
                             document={'type': 'import', 'input': given}).json
@@ -372,6 +373,25 @@ class TestImportOff(app.AppTestCase):
             self.ask(where, method, status=404, Content_Type=OCTETS)
         self.assertNotIn('v2.6', [one['id'] for one in self.ask('/versions').json['versions']])
         self.assertEqual([], self.ask(f'{path}/tasks', status=200).json['tasks'])
+
+    def test_a_task_says_that_no_method_can_be_used(self):
+        task = self.ask('/v2/tasks', 'POST', ctx=ADMIN, status=201, document={'type': 'import', 'input': {
+            'import_from': 'http://x/', 'import_from_format': 'raw'}}).json
+        self.assertEqual(('failure', 'No import method can be used here.'), (task['status'], task['message']))
+        self.assertEqual([], self.names(ctx=ADMIN))
+
+
+class TestReadOnlyStores(ImportCase):
+    """No store takes images."""
+
+    backend = {'DEFAULT': {'db_auto_create': True, 'enabled_backends': 'web:http'},
+               'database': {'connection': 'sqlite:///{tmp}/glance.sqlite'},
+               'glance_store': {'default_backend': 'web'}}
+
+    def test_an_import_to_all_stores_is_refused_when_none_takes_images(self):
+        image = self.create()
+        self.begin(image, 'web-download', uri='http://127.0.0.1/', body={'all_stores': True}, status=410)
+        self.assertEqual([], self.tasks(image))
 
 
 class TestNoStaging(app.AppTestCase):
