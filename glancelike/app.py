@@ -47,6 +47,9 @@ from glancelike.tasks.runner import FlowBook, TaskRunner
 
 LOG = logging.getLogger(__name__)
 
+#: How long a process that ends waits for its tasks to be given back: each looks at least once a megabyte.
+GIVE_BACK_SECONDS = 5
+
 
 class Application:
     """The WSGI application of one process, with what it was built from.
@@ -77,7 +80,8 @@ class Application:
     def stop_duties(self) -> None:
         """End them; a round that is under way is finished, tasks are left to other processes."""
         self.services.recovery.stop()
-        self.services.runner.stop()
+        if not self.services.executor.stop(GIVE_BACK_SECONDS):
+            LOG.warning('Some tasks were not given back; others find out by their leases.')
 
     def close(self) -> None:
         """Give up the database's connections."""

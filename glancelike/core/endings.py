@@ -97,7 +97,7 @@ class Endings:
         erased = self._staged_erased(task.image_id)
         ended = TaskChanges({'status': tasks.FAILURE, 'message': message, 'step': ''}, self.keep_seconds)
         back_to = task.caller.get('back_to', QUEUED)
-        state = ImportState(failed=tuple(failed_stores))
+        state = ImportState(failed=tuple(failed_stores) or tuple(task.caller.get('failed_stores', ())))
         done = self._db.upload_abort(upload_id, to_status=back_to, task=ended,
                                      changes=ImageChanges({'import_state': state}))
         if done:

@@ -55,14 +55,14 @@ class Found:
     size: int
     virtual_size: int | None
     checksum: str | None
-    hash_algo: str
+    algorithm: str
     hash_value: str
 
 
 class LocationHashing:
     """Does such tasks.
 
-    :param algorithm: ``hashing_algorithm``, of ``os_hash_value`` where none is announced; an announced hash has its own
+    :param algorithm: ``hashing_algorithm``, of ``os_hash_value`` where none was announced
     :param legacy_checksum: compute the MD5 ``checksum`` too
     :param retries: ``http_retries``: how often reading is tried again after a failure that may pass
     :param deadline_seconds: ``location_hash_deadline``: how long all tries may take together
@@ -136,10 +136,10 @@ class LocationHashing:
             left, wait = left - 1, min(wait * 2, MOST_SECONDS)
 
     def _read_once(self, work: Work, image: Image, place: Location, covering: Lease | None, end: float) -> Found:
-        algorithm = endings.as_mapping(work.task.caller.get('announced')).get('os_hash_algo') or self._algorithm
-        own = hashlib.new(algorithm, usedforsecurity=False)
+        algorithm = endings.as_mapping(work.task.caller.get('announced')).get('os_hash_algo', self._algorithm)
+        digest = hashlib.new(algorithm, usedforsecurity=False)
         md5 = hashlib.md5(usedforsecurity=False) if self._legacy_checksum else None
-        hashing = Hashing(self._threads, [one.update for one in (md5, own) if one is not None])
+        hashing = Hashing(self._threads, [one.update for one in (md5, digest) if one is not None])
         inspection = self._format_rules.inspection(image.disk_format or '', image.container_format or '')
         received = 0
         with contextlib.closing(self._pieces(work, place)) as pieces:
@@ -156,7 +156,8 @@ class LocationHashing:
                 if inspection is not None:
                     inspection.feed(piece)
         hashing.wait()
-        return Found(received, _virtual_size(inspection), md5.hexdigest() if md5 else None, algorithm, own.hexdigest())
+        return Found(received, _virtual_size(inspection), md5.hexdigest() if md5 else None, algorithm,
+                     digest.hexdigest())
 
     def _pieces(self, work: Work, place: Location) -> Iterator[bytes]:
         store = self._stores.for_location(place)
@@ -167,14 +168,14 @@ class LocationHashing:
     @staticmethod
     def _compare(found: Found, announced: Any) -> None:
         if announced and found.hash_value != announced['os_hash_value']:
-            raise errors.HashMismatch(algorithm=found.hash_algo, found=found.hash_value,
+            raise errors.HashMismatch(algorithm=found.algorithm, found=found.hash_value,
                                       wanted=announced['os_hash_value'])
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
     def _finish(self, work: Work, image: Image, place: Location, found: Found, recorded: bool) -> None:
         attributes: dict[str, Any] = {'virtual_size': found.virtual_size, 'checksum': found.checksum,
-                                      'os_hash_algo': found.hash_algo, 'os_hash_value': found.hash_value}
+                                      'os_hash_algo': found.algorithm, 'os_hash_value': found.hash_value}
         if not recorded:
             attributes |= {'status': ACTIVE, 'size': found.size}
         status = image.status

@@ -62,7 +62,7 @@ class QemuImg:
 
         :raises ImportRejected: it cannot be converted, or not within the limits
         :raises ImageTooLarge: the result would be longer than ``job.max_bytes``
-        :raises ServiceUnavailable: no room is left for it here
+        :raises ServiceUnavailable: no room is left for it here, or the system has killed it
         """
         limits = dataclasses.replace(self._limits, file_bytes=job.max_bytes)
         command = ['convert', '-q', '-O', DRIVERS[target_format], _source(path, disk_format), target_path]
@@ -78,6 +78,9 @@ class QemuImg:
         except OutOfTime:
             raise errors.ImportRejected(
                 plugin=NAME, reason=f'qemu-img did not end within {limits.seconds} s ([{NAME}] max_seconds).') from None
+        except OSError as error:  # no room, no process, no file left here: nothing that the image has done
+            raise errors.ServiceUnavailable(
+                reason='Images cannot be converted at the moment; try again later.') from error
 
 
 def _source(path: str, disk_format: str) -> str:

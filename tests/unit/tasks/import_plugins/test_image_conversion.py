@@ -245,6 +245,13 @@ class LimitsTest(Case):
                           'echo "No space left on device" >&2; exit 1')
         self.refusal(errors.ServiceUnavailable, self.images.converted('qcow2'), 'qcow2')
 
+    def test_a_machine_that_can_start_nothing_is_no_fault_of_the_image(self):
+        job, content = self.job(self.images.converted('qcow2'), 'qcow2')
+        made = self.plugin()
+        shutil.rmtree(job.folder)  # as where no file can be made any more
+        error = self.assertRaises(errors.ServiceUnavailable, made.process, job, content)
+        self.assertNotIn(job.folder, str(error))
+
     def test_only_that_file_is_opened_and_only_as_what_it_is(self):
         self.with_program(f'echo "$@" >>{self.tmp}/calls; echo \'{{"virtual-size": 5}}\'; exit 0')
         job, content = self.job(self.images.converted('qcow2'), 'qcow2')
