@@ -17,9 +17,6 @@ FEATURES = {'api_v2': True, 'os_glance_reserved': True, 'import_image': True, 'm
             'store_weight_enabled': False}
 # Tests of what does not exist yet and that no feature switch leaves out: the cache, metadata definitions.
 ABSENT = r'test_image_caching|[Mm]etadef|MetadataSchemaTest'
-# This one wants a queued image to keep the location whose data were others than announced (bug 2076648 of Glance). The
-# same test is there for a single store, and passes.
-DIFFERS = r'MultistoreLocationImportTest.test_add_location_for_image_with_do_secure_hash_true'
 # These need two stores that can be written.
 COPIES = r'ImportCopyImagesTest|test_delete_image_from_specific_store'
 REMOTE = 'image_remote'  # service type of the second node
@@ -106,15 +103,16 @@ class TempestTest(TempestCase):
 
     def test_the_image_tests_of_tempest_pass(self):
         """With one store of files: an import into the default store is expected in all stores that can be written."""
-        outcome = self.run_tempest(r'^tempest\.api\.image\.', ['fast'], exclude=[COPIES, 'LocationImportTest'])
-        self.assertGreaterEqual(len(outcome.passed), 43, outcome)
+        outcome = self.run_tempest(r'^tempest\.api\.image\.', ['fast'], exclude=[COPIES])
+        self.assertGreaterEqual(len(outcome.passed), 45, outcome)
 
     def test_the_tests_of_several_stores_pass(self):
-        outcome = self.run_tempest(r'MultiStores|StoreWeight|ImportCopyImages', store_weight_enabled=True)
-        self.assertGreaterEqual(len(outcome.passed), 5, outcome)
+        outcome = self.run_tempest(r'MultiStores|MultistoreLocation|StoreWeight|ImportCopyImages',
+                                   store_weight_enabled=True)
+        self.assertGreaterEqual(len(outcome.passed), 6, outcome)
 
-    def test_the_tests_of_locations_with_hashes_pass(self):
-        outcome = self.run_tempest(r'^tempest\.api\.image\..*LocationImportTest', (), exclude=[DIFFERS])
+    def test_the_tests_of_locations_pass_with_a_single_store(self):
+        outcome = self.run_tempest(r'^tempest\.api\.image\..*LocationImportTest', ())
         self.assertGreaterEqual(len(outcome.passed), 1, outcome)
 
     def test_the_tests_of_locations_pass(self):
