@@ -151,8 +151,8 @@ class ImageLocationService:
             self._endings.tell_created(ctx, task)
             if at_once:
                 updated = self._db.upload_finish(
-                    ctx, upload.id, ImageChanges({'status': ACTIVE, 'size': size}), [place], from_status=IMPORTING,
-                    ends=False)
+                    ctx, upload.id, ImageChanges({'status': ACTIVE, 'size': size, 'os_hash_algo': self._algorithm}),
+                    [place], from_status=IMPORTING, ends=False)
                 self._tell_active(ctx, updated)
         except errors.DatabaseUnavailable:
             self._leases.abandon(upload.id)  # it may have been committed all the same: then it is done later

@@ -114,7 +114,7 @@ class LocationHashing:
 
     def _activate(self, work: Work, place: Location) -> Image:
         """What the request that made the task would have done, had it not died."""
-        changes = ImageChanges({'status': ACTIVE, 'size': work.task.caller['size']})
+        changes = ImageChanges({'status': ACTIVE, 'size': work.task.caller['size'], 'os_hash_algo': self._algorithm})
         image = self._db.upload_finish(endings.context_of(work.task), work.lease.id, changes, [place],
                                        from_status=IMPORTING, ends=False)
         self._notifier.send(endings.context_of(work.task), events.image_activate(image))

@@ -204,7 +204,8 @@ class WithHashTest(LocationsTestCase):
 
     def test_without_an_announced_hash_the_image_is_active_at_once(self):
         row = self.add()
-        self.assertEqual(('active', len(DATA), None, 1), (row.status, row.size, row.os_hash_value, len(row.locations)))
+        self.assertEqual(('active', len(DATA), 'sha512', None, 1),
+                         (row.status, row.size, row.os_hash_algo, row.os_hash_value, len(row.locations)))
         self.assertEqual(DATA, b''.join(self.downloads.open(OWNER, row.id).chunks))
         self.assertIsNone(self.do())
         self.assert_hashed()
