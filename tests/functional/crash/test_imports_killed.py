@@ -142,9 +142,10 @@ class ConversionTest(ImportsTestCase):
     plugins = 'image_conversion'
 
     def test_a_node_that_dies_while_it_converts(self):
+        url = self.source(DiskImages(self, self.tmp).converted('qcow2'))
         go_on = self.slow_qemu_img()
         killed, other = self.node(), self.node()
-        image_id = self.download(killed, CONTENT, self.source(DiskImages(self, self.tmp).converted('qcow2')), 'qcow2')
+        image_id = self.download(killed, CONTENT, url, 'qcow2')
         wait_until((self.tmp / 'converting').exists, SECONDS, 'the conversion')
         killed.kill9()
         left = self.files_of('work')

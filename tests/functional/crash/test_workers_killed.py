@@ -29,15 +29,15 @@ class OnPostgresql(WorkersCase):
             self.running.start()
 
     def begun(self, worker):
-        return 'begins;' in worker.log_text()
+        return 'begins;' in worker.log_text() or 'is done.' in worker.log_text()
 
 
 class ConversionTest(OnPostgresql):
     plugins = 'image_conversion'
 
     def test_a_worker_dies_while_it_converts_and_another_goes_on_without_fetching_again(self):
-        go_on = self.slow_qemu_img()
         qcow2 = DiskImages(self, self.tmp).converted('qcow2')
+        go_on = self.slow_qemu_img()
         node = self.node()
         workers = [self.worker(node)]
         url, rest = self.slow_source(qcow2)
