@@ -51,7 +51,7 @@ class ConversionTest(OnPostgresql):
         go_on.touch()
         self.wait_active(node, image_id)
         self.assertEqual([1], list(self.asked.values()))
-        self.assertTrue(any(self.begun(one) for one in workers[1:]))
+        wait_until(lambda: any(map(self.begun, workers[1:])), SECONDS, 'another worker to say what it did')
         self.assert_settled(node, queued=())
         self.assertEqual([], os.listdir(self.tmp / 'work'))
 
@@ -67,7 +67,7 @@ class KilledTest(OnPostgresql):
         first.kill9()
         self.wait_active(node, image_id, ('fast', 'cold'))
         self.assertEqual(1, len(self.web.seen))  # what the first store has is noted
-        self.assertTrue(self.begun(second))
+        wait_until(lambda: self.begun(second), SECONDS, 'the second worker to say what it did')
         self.assert_settled(node, queued=())
 
     def test_an_import_that_is_cancelled_after_its_worker_died_leaves_nothing(self):
