@@ -220,7 +220,7 @@ class Recovery:
         return True
 
     def _owns_bytes(self, upload: Upload, store: CheckedStore) -> bool:
-        """Has the image data in that store, active or staged? The claim of ``erase_unclaimed`` stands on such images."""
+        """Has the image data in that store, active or staged? ``erase_unclaimed`` claims such images."""
         try:
             image = self._db.image_get(context.internal('recovery'), upload.image_id)
         except errors.ImageNotFound:
