@@ -220,7 +220,8 @@ def _engine(url: sa.URL) -> sa.Engine:
     pool = {'poolclass': sa.NullPool} if kind == 'sqlite' else {
         'pool_size': 2, 'max_overflow': -1, 'pool_recycle': 3600, 'pool_pre_ping': True,
         'isolation_level': 'READ COMMITTED'}
-    engine = sa.create_engine(url, connect_args=_CONNECT.get(kind, {}), **pool)
+    # Libraries log errors with what SQLAlchemy says in them: parameters would tell where data are.
+    engine = sa.create_engine(url, connect_args=_CONNECT.get(kind, {}), hide_parameters=True, **pool)
     if kind == 'sqlite':
         event.listen(engine, 'connect', _cascade)
     return engine

@@ -165,14 +165,17 @@ class TaskRunner:
 
     def _fail(self, task: Task, lease: Lease, error: Exception, resumed: bool) -> str:
         """End the task with failure; FINISHED, or LATER where the bytes of an image that is gone cannot be removed."""
+        imports = task.type in (tasks.IMPORT, tasks.IMAGE_IMPORT)
         if not self._db.upload_heartbeat(lease.id):
             LOG.info('Task %s is done by another process now.', task.id)
+            if imports:  # which may have ended it already, before our last bytes came
+                remains.clear_all(self._db, lease, self._parts.stores, task.caller.get('stores', ()))
             return FINISHED
         if not isinstance(error, errors.GlanceError):
             LOG.error('Task %s failed.', task.id, exc_info=error)
         # The flow has undone its steps, but knows of none that a process that died was in; and if a store could not
         # undo one, a row tells recovery of it, unless the image is gone.
-        if task.type in (tasks.IMPORT, tasks.IMAGE_IMPORT) and (resumed or isinstance(error, errors.ImageGone)):
+        if imports and (resumed or isinstance(error, errors.ImageGone)):
             try:
                 remains.clear_all(self._db, lease, self._parts.stores, task.caller.get('stores', ()))
             except errors.StoreError as failed:

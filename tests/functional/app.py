@@ -61,7 +61,16 @@ class AppTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
+        self.addCleanup(self._log_no_more)
         self.app = self.load()
+
+    def _log_no_more(self):
+        """The folder of the log goes: what later tests log would fail, or be lost, there."""
+        root = logging.getLogger()
+        for handler in list(root.handlers):
+            if getattr(handler, 'baseFilename', '').startswith(f'{self.tmp}/'):
+                root.removeHandler(handler)
+                handler.close()
 
     def load(self) -> app.Application:
         """The service as class attributes say; a second call makes another one on the same database."""

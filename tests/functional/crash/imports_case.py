@@ -153,10 +153,10 @@ exec {program} "$@"
         return self.request(node, 'DELETE', f'/v2/images/{image_id}/import')[0]
 
     def task(self, node, image_id):
-        """The newest task of the image."""
+        """The newest task of the image, or None."""
         status, body = self.request(node, 'GET', f'/v2/images/{image_id}/tasks')
         self.assertEqual(200, status, body)
-        return json.loads(body)['tasks'][0]
+        return next(iter(json.loads(body)['tasks']), None)
 
     # --- what is seen -----------------------------------------------------------------------------------------------
 

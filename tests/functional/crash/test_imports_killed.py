@@ -53,10 +53,36 @@ class OneNodeTest(ImportsTestCase):
 
 
 class TwoNodes:
-    """The other node goes on."""
+    """The other node goes on; with each database."""
 
     def nodes(self, **task):
         return self.node(**task), self.node(**task)
+
+    def test_an_import_of_which_one_store_is_enough_dies_in_the_second(self):
+        killed, other = self.nodes(max_bytes_per_second=SLOWLY)
+        image_id = self.download(killed, DATA, stores=('fast', 'cold'), must_succeed=False)
+        self.wait_bytes('cold')
+        killed.kill9()
+        self.assertEqual('active', self.image(other, image_id)['status'])
+        self.wait_active(other, image_id, ('fast', 'cold'))
+        self.assertEqual(1, len(self.web.seen))
+        self.assert_settled(other, queued=())
+
+    def test_an_import_that_is_cancelled_after_its_node_died_leaves_nothing(self):
+        killed, other = self.nodes(max_bytes_per_second=SLOWLY)
+        image_id = self.download(killed, DATA, stores=('fast', 'cold'))
+        self.wait_bytes('cold')
+        killed.kill9()
+        self.assertEqual(202, self.cancel(other, image_id))
+        self.wait_status(other, image_id, 'queued')
+        self.assertEqual('failure', self.task(other, image_id)['status'])
+        self.assert_settled(other, queued={image_id})
+        self.stage(other, image_id, DATA)
+        self.import_(other, image_id)
+        self.wait_active(other, image_id)
+
+
+class TwoNodesOnSqliteTest(TwoNodes, ImportsTestCase):
 
     def test_an_import_into_one_store(self):
         killed, other = self.nodes()
@@ -77,16 +103,6 @@ class TwoNodes:
         self.wait_active(other, image_id, ('fast', 'cold'))
         self.assert_settled(other, queued=())
 
-    def test_an_import_of_which_one_store_is_enough_dies_in_the_second(self):
-        killed, other = self.nodes(max_bytes_per_second=SLOWLY)
-        image_id = self.download(killed, DATA, stores=('fast', 'cold'), must_succeed=False)
-        self.wait_bytes('cold')
-        killed.kill9()
-        self.assertEqual('active', self.image(other, image_id)['status'])
-        self.wait_active(other, image_id, ('fast', 'cold'))
-        self.assertEqual(1, len(self.web.seen))
-        self.assert_settled(other, queued=())
-
     def test_a_copy_of_an_active_image(self):
         killed, other = self.nodes(max_bytes_per_second=SLOWLY)
         image_id = self.download(killed, DATA)
@@ -97,19 +113,6 @@ class TwoNodes:
         self.wait_active(other, image_id, ('fast', 'cold'))
         self.assert_settled(other, queued=())
 
-    def test_an_import_that_is_cancelled_after_its_node_died_leaves_nothing(self):
-        killed, other = self.nodes(max_bytes_per_second=SLOWLY)
-        image_id = self.download(killed, DATA, stores=('fast', 'cold'))
-        self.wait_bytes('cold')
-        killed.kill9()
-        self.assertEqual(202, self.cancel(other, image_id))
-        self.wait_status(other, image_id, 'queued')
-        self.assertEqual('failure', self.task(other, image_id)['status'])
-        self.assert_settled(other, queued={image_id})
-        self.stage(other, image_id, DATA)
-        self.import_(other, image_id)
-        self.wait_active(other, image_id)
-
     def test_an_image_that_is_deleted_after_its_node_died_leaves_nothing(self):
         killed, other = self.nodes(max_bytes_per_second=SLOWLY)
         image_id = self.download(killed, DATA, stores=('fast', 'cold'))
@@ -118,10 +121,6 @@ class TwoNodes:
         self.assertEqual(204, self.request(other, 'DELETE', f'/v2/images/{image_id}')[0])
         del self.expected[image_id]
         self.assert_settled(other)
-
-
-class TwoNodesOnSqliteTest(TwoNodes, ImportsTestCase):
-    pass
 
 
 class TwoNodesOnPostgresqlTest(TwoNodes, ImportsTestCase):
@@ -143,9 +142,10 @@ class ConversionTest(ImportsTestCase):
     plugins = 'image_conversion'
 
     def test_a_node_that_dies_while_it_converts(self):
+        url = self.source(DiskImages(self, self.tmp).converted('qcow2'))
         go_on = self.slow_qemu_img()
         killed, other = self.node(), self.node()
-        image_id = self.download(killed, CONTENT, self.source(DiskImages(self, self.tmp).converted('qcow2')), 'qcow2')
+        image_id = self.download(killed, CONTENT, url, 'qcow2')
         wait_until((self.tmp / 'converting').exists, SECONDS, 'the conversion')
         killed.kill9()
         left = self.files_of('work')

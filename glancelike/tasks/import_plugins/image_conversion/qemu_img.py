@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import signal
 from collections.abc import Mapping
@@ -93,7 +94,8 @@ def _refuse(result: Result, limits: Limits, *paths: str) -> NoReturn:
     """Say why qemu-img has failed, without a path."""
     if result.code == -signal.SIGXFSZ or 'File too large' in result.errors:
         raise errors.ImageTooLarge(limit=limits.file_bytes)
-    if 'No space left on device' in result.errors:
+    # What it says stands in the same file system: without room there it says nothing.
+    if 'No space left on device' in result.errors or not result.errors and _is_full(paths[-1]):
         raise errors.ServiceUnavailable(reason='There is no room to convert the image at the moment; try again later.')
     if result.code == -signal.SIGKILL:
         raise errors.ServiceUnavailable(
@@ -107,6 +109,10 @@ def _refuse(result: Result, limits: Limits, *paths: str) -> NoReturn:
         said = result.errors.strip().splitlines() or ['no reason was given']
         reason = 'qemu-img says: ' + _without(said[-1], paths)
     raise errors.ImportRejected(plugin=NAME, reason=f'{reason}.')
+
+
+def _is_full(path: str) -> bool:
+    return os.statvfs(os.path.dirname(path)).f_bavail == 0
 
 
 def _settle_content_id(path: str) -> None:
