@@ -43,3 +43,6 @@ class DriverPagesTest(base.TestCase):
 
     def test_the_import_method_of_the_page_is_certified(self):
         self.run_page('import.rst')
+
+    def test_the_import_plugin_of_the_page_is_certified(self):
+        self.run_page('import_plugin.rst')
