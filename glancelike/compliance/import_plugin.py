@@ -395,9 +395,9 @@ class ImportPluginSuite:
         with self._trial(sample, pieces=(bytes(_MIB) for _ in range(64))) as trial:
             if trial.has_file:
                 self.skipTest(f'{type(trial.plugin).__name__} needs a file for a raw disk')
-            content = trial.process()
-            chunks = iter(trial.chunks(content))
-            next(chunks)
+            with self._refusal_skips(trial):
+                chunks = iter(trial.chunks(trial.process()))
+                next(chunks)
             self.assertLess(trial.source.given, 32)
             chunks.close()
 
@@ -406,7 +406,7 @@ class ImportPluginSuite:
         for name, pieces in (('raw', lambda: (bytes(_MIB) for _ in range(_LONG_BYTES // _MIB))),
                              ('gzip', self._long_gzip)):
             head = next(iter(pieces()))[:HEAD_BYTES]
-            with self._trial(Sample(name, head), pieces=pieces()) as trial:
+            with self._trial(Sample(name, head), pieces=pieces()) as trial, self._refusal_skips(trial):
                 tracemalloc.start()
                 try:
                     for _ in trial.chunks(trial.process()):
@@ -431,6 +431,14 @@ class ImportPluginSuite:
                         continue
                     close(content)
                     self.assertTrue(trial.source.closed, f'{sample.name}, closed after {count} pieces')
+
+    @contextlib.contextmanager
+    def _refusal_skips(self, trial: _Trial) -> Iterator[None]:
+        """Who refuses the long image of the suite, which is empty, cannot be tried with it."""
+        try:
+            yield
+        except (errors.ImportRejected, errors.UnsafeImage) as error:
+            self.skipTest(f'{type(trial.plugin).__name__} refuses a long empty disk: {error}')
 
     def _long_gzip(self) -> Iterator[bytes]:
         packer = zlib.compressobj(wbits=31)

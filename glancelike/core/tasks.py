@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from glancelike.core.endings import Endings
     from glancelike.policies.enforcer import Enforcer
 
+#: User and password in a URI: an @ before its path (RFC 3986, section 3.2).
+_CREDENTIALS = re.compile(r'[^/?#]*//[^/?#]*@')
 #: Tasks of one image that are shown, newest first.
 MOST_OF_AN_IMAGE = 100
 
@@ -102,6 +105,8 @@ def _checked_input(given: Mapping[str, Any]) -> tuple[str, str | None, Mapping[s
     uri, fmt, properties = (given.get(name) for name in ('import_from', 'import_from_format', 'image_properties'))
     if not isinstance(uri, str) or not uri:
         raise errors.Invalid(reason='The input of a task needs import_from, a URI.')
+    if _CREDENTIALS.match(uri):  # refused here, since also the input of a task that fails is kept and shown
+        raise errors.Invalid(reason='import_from must not carry user and password, which would be stored and shown.')
     if fmt is not None and not isinstance(fmt, str):
         raise errors.Invalid(reason='import_from_format must be the name of a disk format.')
     if properties is not None and not isinstance(properties, Mapping):

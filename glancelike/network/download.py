@@ -40,7 +40,7 @@ _PIECE_SECONDS = 0.5     # after that a piece is handed on, full or not
 _OVERLAP_BYTES = 2**16
 _PROGRESS_BYTES = 2**20  # so much between two breaks, and they are not counted together
 _STRONG_SECONDS = 60     # RFC 9110, section 8.8.2.2: a Last-Modified that much older than Date is a strong validator
-_CONTENT_RANGE = re.compile(r'bytes (?:(?P<first>\d+)-(?P<last>\d+)|\*)/(?P<size>\d+|\*)')
+_CONTENT_RANGE = re.compile(r'bytes (?:(?P<first>\d{1,18})-(?P<last>\d{1,18})|\*)/(?P<size>\d{1,18}|\*)', re.ASCII)
 
 DOWNLOAD_OPTIONS = (
     cfg.IntOpt('download_deadline', default=12 * 3600, min=1, max=30 * 86400, help="""

@@ -19,6 +19,7 @@ from glancelike.network.wire import Patience, Wire
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LENGTH_DIGITS = 18  # more than any file has, and short enough to be read as a number
 _PORTS = {'http': 80, 'https': 443}
 _NOT_IN_URLS = re.compile(r'[^\x21-\x7e]')  # blanks, control characters, anything that should be %-coded
 _PROXY = re.compile(r'(?:http://)?(?:(?P<user>[^@/]*)@)?(?P<host>\[[^\]]+\]|[^:/@]+)(?::(?P<port>\d{1,5}))?/?')
@@ -86,6 +87,8 @@ class Answer:
         self._connection = connection
         self._failures = failures
         length = self.header('Content-Length')
+        if len(length) > _LENGTH_DIGITS:
+            raise failures.bad('its server announces a length that no file has')
         self._promised = int(length) if length.isdecimal() and not response.chunked else None
         connection.wire.begin_body()
 

@@ -172,8 +172,17 @@ class CheckedStore:
             raise errors.StoreReadOnly(store=self.id)
         self._call('delete', url)
 
-    def url_for(self, image_id: str) -> str:
-        return self._claimed(base.NAMES, 'url_for', image_id)
+    def url_for(self, image_id: str, *, even_down: bool = False) -> str:
+        """See the contract.
+
+        :param even_down: also of a store that is down, to note what has to be removed from it later
+        """
+        if not even_down:
+            return self._claimed(base.NAMES, 'url_for', image_id)
+        if not self.can(base.NAMES):
+            raise errors.OperationNotSupported(store=self.id, operation='url_for')
+        with self._contained('url_for'):
+            return self._threads.run(self._driver.url_for, image_id)
 
     def url_prefixes(self) -> Sequence[str]:
         with self._contained('url_prefixes'):

@@ -106,7 +106,7 @@ def as_file(content: Content, job: ImportJob, local_path: Callable[[], str | Non
     """The same content as a file: the one that *local_path* tells of, else a new one in the job's folder.
 
     :raises ImageTooLarge: more than ``job.max_bytes``
-    :raises StoreFull: no room in the work directory
+    :raises ServiceUnavailable: no room in the work directory
     """
     if content.path is not None:
         return content

@@ -41,9 +41,9 @@ def clear(db: DbDriver, lease: Lease, store: CheckedStore, url: str | None = Non
         image = None
     if image is not None and any(one.store == store.id for one in image.locations):
         return
-    if url is None and store.can(NAMES):
-        url = store.url_for(image_id)
     try:
+        if url is None and store.can(NAMES):
+            url = store.url_for(image_id, even_down=True)
         leftovers.clear(store, image_id, url)
     except errors.StoreError as error:
         LOG.warning('What an import has left of image %s in store %s stays for now: %s', image_id, store.id, error)

@@ -174,8 +174,9 @@ class TaskRunner:
         if not isinstance(error, errors.GlanceError):
             LOG.error('Task %s failed.', task.id, exc_info=error)
         # The flow has undone its steps, but knows of none that a process that died was in; and if a store could not
-        # undo one, a row tells recovery of it, unless the image is gone.
-        if imports and (resumed or isinstance(error, errors.ImageGone)):
+        # undo one, a row tells recovery of it, unless the image is gone. An error of a store may also be one that has
+        # ended the undoing.
+        if imports and (resumed or isinstance(error, errors.ImageGone | errors.StoreError)):
             try:
                 remains.clear_all(self._db, lease, self._parts.stores, task.caller.get('stores', ()))
             except errors.StoreError as failed:

@@ -46,4 +46,4 @@ class DriverPagesTest(base.TestCase):
         self.run_page('import.rst')
 
     def test_the_import_plugin_of_the_page_is_certified(self):
-        self.run_page('import.rst', 'plugin/')
+        self.run_page('import_plugin.rst')

@@ -122,6 +122,9 @@ def create_engine(url: sa.URL, options: Any) -> sa.Engine:
         # call is then tried again on a new one.
         engine = sa.create_engine(url, **(arguments | {'pool_pre_ping': False}))
         event.listen(engine, 'connect', bound_lock_waits)
+        if url.get_driver_name() == 'psycopg2':
+            engine.dialect.reset_isolation_level = _reset_isolation
+            event.listen(engine, 'checkin', _drop_closed)
         return engine, engine
 
     def bound_lock_waits(connection: Any, _record: Any) -> None:
@@ -135,6 +138,22 @@ def create_engine(url: sa.URL, options: Any) -> sa.Engine:
         mysql_sql_mode=options.mysql_sql_mode or None, mysql_wsrep_sync_wait=options.mysql_wsrep_sync_wait,
         connection_trace=options.connection_trace, connection_debug=options.connection_debug,
         max_retries=0, thread_checkin=False, _engine_target=make)
+
+
+def _reset_isolation(connection: Any) -> None:
+    """Set a psycopg2 connection back to what the server's default is, on its way into the pool.
+
+    SQLAlchemy 2.0 names the level instead. psycopg2 then sends a SET each time that AUTOCOMMIT ends: a round trip for
+    each read; and when that fails the error is psycopg2's own, and the connection never comes back into the pool.
+    """
+    if not connection.closed:
+        connection.set_session(isolation_level='DEFAULT', autocommit=False)
+
+
+def _drop_closed(connection: Any, record: Any) -> None:
+    """Let the pool open a new connection in place of one that is closed."""
+    if connection is not None and connection.closed:
+        record.invalidate()
 
 
 class _Waits:

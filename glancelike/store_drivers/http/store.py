@@ -25,7 +25,7 @@ from glancelike.plugin import RANDOM_READ, READ, StoreDriver, errors, network
 _PIECE_BYTES = 2**20
 _MOST_SKIPPED_BYTES = 64 * 2**20
 _GATEWAY_TROUBLE = frozenset({502, 503, 504})
-_CONTENT_RANGE = re.compile(r'bytes (?:(?P<first>\d+)-(?P<last>\d+)|\*)/(?P<size>\d+|\*)')
+_CONTENT_RANGE = re.compile(r'bytes (?:(?P<first>\d{1,18})-(?P<last>\d{1,18})|\*)/(?P<size>\d{1,18}|\*)', re.ASCII)
 
 
 class HttpStore(StoreDriver):

@@ -273,6 +273,7 @@ class TaskTests:
         self.assertEqual([], self.names(ctx=ADMIN))
         for document in ({'type': 'export', 'input': {}}, {'type': 'import', 'input': {}}, {'type': 'import'}, {}, [],
                          {'type': 'import', 'input': {'import_from': 1}},
+                         {'type': 'import', 'input': {'import_from': 'http://user:secret@x/y'}},
                          {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': []}},
                          {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': {'tags': 'a'}}}):
             self.ask('/v2/tasks', 'POST', ctx=ADMIN, document=document, status=400)

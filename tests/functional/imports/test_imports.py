@@ -146,6 +146,43 @@ class ImportTest(ImportTestCase):
         self.assertEqual('success', task.status)
 
 
+class StoreDownTest(ImportTestCase):
+    """The directory of the store cold is not there, as when a file system is not mounted."""
+
+    def setUp(self):
+        super().setUp()
+        (self.tmp / 'cold').rename(self.tmp / 'unmounted')
+        (self.tmp / 'cold').touch()
+        self.assertRaises(errors.StoreError, self.services.stores.get('cold').check)
+
+    def mount(self):
+        (self.tmp / 'cold').unlink()
+        (self.tmp / 'unmounted').rename(self.tmp / 'cold')
+        self.services.stores.get('cold').check()
+
+    def test_an_import_that_needs_it_leaves_nothing_in_the_others(self):
+        image, task = self.imported(self.create(), stores=('fast', 'cold', 'spare'))
+        self.assertEqual(('queued', 'failure'), (image.status, task.status))
+        self.assertEqual([], self.files('fast', 'spare', 'staging', 'os_glance_tasks_store'))
+
+    def test_an_import_that_does_not_need_it_succeeds_without_it(self):
+        for stores in (('cold', 'fast'), ('fast', 'cold')):
+            image, task = self.imported(self.create(), stores=stores, all_stores_must_succeed=False)
+            self.assertEqual(('active', 'success'), (image.status, task.status), task.message)
+            self.assertEqual((['fast'], ('cold',)), ([one.store for one in image.locations],
+                                                     image.import_state.failed))
+
+    def test_an_image_deleted_meanwhile_leaves_nothing_once_it_is_back(self):
+        image_id = self.create()
+        self.method.before_piece = lambda number: number == 2 and self.services.images.delete(OWNER, image_id)
+        task = self.begin(image_id, stores=('fast', 'cold'))
+        self.wait_for(lambda: self.services.leases._abandoned, 'the task to be left to recovery')
+        self.mount()
+        self.services.recovery.run_once()
+        self.finished(task)
+        self.assertEqual([], self.files())
+
+
 class ProtectedPropertiesTest(ImportTestCase):
 
     options = {'DEFAULT': {'property_protection_file': '{tmp}/rules.conf'}}

@@ -253,6 +253,9 @@ class LyingSourceTest(Case):
 
         self.fails(errors.BadSource, answer)
 
+    def test_a_length_that_no_file_has_is_refused(self):
+        self.fails(errors.BadSource, self.head(('Content-Length', '9' * 5000)))
+
     def test_bytes_behind_the_announced_length_are_not_taken(self):
         self.comes(self.head(('Content-Length', '10'), body=DATA), DATA[:10])
 

@@ -109,7 +109,7 @@ class _Bounds:
             return
         if made_bytes > ratio * max(read_bytes, self._packed_bytes):
             raise errors.ImportRejected(plugin=_NAME, reason=f'uncompressed, it is more than {ratio} times as long '
-                                                             f'([{_NAME}] max_ratio)')
+                                                             f'([{_NAME}] max_ratio).')
 
 
 def _unpacked(job: ImportJob, source: Iterable[bytes], stream: Stream,

@@ -224,6 +224,8 @@ class Servers(DriverCase):
                 answer = connection.exec_driver_sql('SELECT 7').scalar()
                 proxy.cut()
                 return answer
+            for _ in range(3):  # in use for some time, since psycopg2 says more on such a connection
+                driver.ping()
             self.assertEqual(7, driver._database.read(work, snapshot=snapshot))
             self.assertIsNone(driver.ping())
         self.assertEqual(0, driver._database.engine.pool.checkedout())
