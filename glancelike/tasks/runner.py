@@ -184,10 +184,18 @@ class TaskRunner:
                 self._leases.abandon(lease.id)
                 return LATER
         store = error.facts.get('store') if isinstance(error, errors.StoreError) else None
-        failed_stores = [store] if store in task.caller.get('stores', ()) else []
+        failed_stores = [store] if store in task.caller.get('stores', ()) else self._lacking(task)
         if self._endings.fail(lease.id, task, ends.message_of(error), failed_stores):
             self._forget_flow(task.id)
         return FINISHED
+
+    def _lacking(self, task: Task) -> list[str]:
+        """The stores that were to get the data and have not. Where no store is at fault clients look for these."""
+        try:
+            has = {location.store for location in self._image(task).locations}
+        except errors.ImageGone:
+            return []
+        return [store for store in task.caller.get('stores', ()) if store not in has]
 
     def _image(self, task: Task) -> Image:
         try:

@@ -344,6 +344,13 @@ class TestSeveralStores(ImportCase):
         go_on.set()
         self.assertEqual('cold,fast', self.ended(image)[1]['stores'])
 
+    def test_where_the_source_fails_all_stores_are_named(self):
+        image, server = self.create(), self.web()
+        self.begin(image, 'web-download', body={'stores': ['cold', 'fast']}, uri=server.url('/absent'))
+        shown = self.ended(image)[1]
+        self.assertEqual(('queued', 'cold,fast', ''), tuple(shown[name] for name in (
+            'status', 'os_glance_failed_import', 'os_glance_importing_to_stores')))
+
     def test_copies_are_for_administrators(self):
         image = self.active(DATA)
         self.begin(image, 'copy-image', status=403, body={'stores': ['cold']})
