@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import data, images, latency, lists, nodes, report
+from bench import data, images, imports, latency, lists, nodes, report
 from bench.api import Api
 from bench.databases import Databases
 from bench.samples import OURS, PEER, Samples
@@ -65,6 +65,8 @@ def _measure(given: argparse.Namespace, folder: Path, databases: Databases, samp
         with samples.stage('data'):
             data.measure(samples, servers, content, folder, repeats)
             nodes.memory_of_uploads(samples, servers, content)
+        with samples.stage('imports'):
+            imports.measure(samples, servers, content, repeats)
         with samples.stage('latency'):
             latency.measure(samples, servers, given.slow, 3 * given.seconds, repeats)  # enough for a p99
         for who, server in servers.items():

@@ -57,6 +57,7 @@ METRICS: dict[str, Metric] = {
     **_data('upload.chunked', ('upload.limit', None), ('upload.parts.cpu', None)),
     **_data('upload4', ('loop4.rate', 0.9), _PARTS, 1.1),
     **_data('upload.sha256', ('loop.sha256.rate', None), ('upload.sha256.parts.cpu', None), 4, 1 / 3, 'upload'),
+    **_data('import.direct', ('upload.rate', None), ('upload.cpu', None)),
     **_data('download', **_GIVE), **_data('download.range', **_GIVE),
     **_data('download4', ('give4.rate', None), ('give4.cpu', None)),
     **{name: metric for server in ('uwsgi', 'gunicorn') for part, rate, cpu in (

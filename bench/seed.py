@@ -111,7 +111,7 @@ def _rows(span: tuple[int, int]) -> Rows:
 
 
 def _add(rows: Rows, table: sa.Table, row: dict[str, Any]) -> None:
-    rows[table.name].append(tuple(map(row.__getitem__, _COLUMNS[table])))
+    rows[table.name].append(tuple(map(row.get, _COLUMNS[table])))  # what came later may be empty
 
 
 def _insert(cursor: Any, kind: str, table: sa.Table, rows: list[tuple]) -> None:

@@ -47,6 +47,9 @@ from glancelike.tasks.runner import FlowBook, TaskRunner
 
 LOG = logging.getLogger(__name__)
 
+#: How long a process that ends waits for its tasks to be given back: each looks at least once a megabyte.
+GIVE_BACK_SECONDS = 5
+
 
 class Application:
     """The WSGI application of one process, with what it was built from.
@@ -75,8 +78,10 @@ class Application:
         self.services.threads.spawn('recovery', self.services.recovery.forever)
 
     def stop_duties(self) -> None:
-        """End them; a round that is under way is finished."""
+        """End them; a round that is under way is finished, tasks are left to other processes."""
         self.services.recovery.stop()
+        if not self.services.executor.stop(GIVE_BACK_SECONDS):
+            LOG.warning('Some tasks were not given back; others find out by their leases.')
 
     def close(self) -> None:
         """Give up the database's connections."""
@@ -157,12 +162,12 @@ def build(conf: cfg.ConfigOpts, threads: NativeThreads, *, flow_book: FlowBook |
     staging = next((store for store in stores.every() if store.reserved), None)
     endings = Endings(db, locations, notifier, conf.task.task_time_to_live * 3600)
     methods = _import_methods(conf, stores, staging)
-    parts = Parts(db, stores, staging, threads, locations, signatures, rules, methods,
+    parts = Parts(db, stores, staging, threads, locations, signatures, protections, rules, methods,
                   loading.load_import_plugins(conf) if conf.enable_image_import else {},
                   LocationHashing(db=db, stores=stores, threads=threads, endings=endings, notifier=notifier,
                                   format_rules=rules.formats, algorithm=rules.hashing_algorithm,
                                   legacy_checksum=rules.legacy_checksum, image_size_cap=rules.image_size_cap,
-                                  retries=conf.http_retries))
+                                  retries=conf.http_retries, deadline_seconds=conf.location_hash_deadline))
     secrets = Secrets(conf.task.secret_key)
     folders = WorkFolders(loading.work_directory(conf, next((one for one in configs if one.reserved), None)))
     runner = TaskRunner(parts, leases, endings, quotas, secrets, notifier, folders,

@@ -1,8 +1,10 @@
 """What every test of this project starts from."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import testtools
 
@@ -18,3 +20,10 @@ class TestCase(testtools.TestCase):
             self._tmp = Path(tempfile.mkdtemp(prefix='glancelike-test-'))
             self.addCleanup(shutil.rmtree, self._tmp, ignore_errors=True)
         return self._tmp
+
+    def without_proxies(self) -> None:
+        """Forget the proxies of the environment for this test: its servers are on this machine."""
+        kept = {name: value for name, value in os.environ.items() if not name.lower().endswith('_proxy')}
+        patched = mock.patch.dict(os.environ, kept, clear=True)
+        patched.start()
+        self.addCleanup(patched.stop)

@@ -45,9 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     protection.set_defaults(run=_check_property)
     strategy = kinds.add_parser('location-strategy', help='a location strategy')
     strategy.set_defaults(run=_check_location_strategy)
+    import_method = kinds.add_parser('import-method', help='an import method that fetches what a uri names')
+    import_method.set_defaults(run=_check_import_method)
     import_plugin = kinds.add_parser('import-plugin', help='an import plugin')
     import_plugin.set_defaults(run=_check_import_plugin)
-    for kind in (store, db, protection, strategy, import_plugin):
+    for kind in (store, db, protection, strategy, import_method, import_plugin):
         kind.add_argument('name', metavar='NAME', help='of the driver, as in glance.conf')
         kind.add_argument('--json', action='store_true', help='the certificate as a JSON document')
     return parser
@@ -93,6 +95,11 @@ def _check_property(arguments: argparse.Namespace) -> int:
 def _check_location_strategy(arguments: argparse.Namespace) -> int:
     from glancelike.compliance import installed
     return _print(arguments, installed.check_location_strategy(arguments.name))
+
+
+def _check_import_method(arguments: argparse.Namespace) -> int:
+    from glancelike.compliance import installed
+    return _print(arguments, installed.check_import_method(arguments.name))
 
 
 def _check_import_plugin(arguments: argparse.Namespace) -> int:

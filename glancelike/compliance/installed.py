@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import socket
 import sys
 import tempfile
 import unittest
@@ -18,13 +19,14 @@ from oslo_config import cfg
 
 from glancelike import loading
 from glancelike.compliance.db import DbSuite
+from glancelike.compliance.import_method import ImportMethodSuite
 from glancelike.compliance.import_plugin import ImportPluginSuite
 from glancelike.compliance.location_strategy import LocationStrategySuite
 from glancelike.compliance.property_policy import RuleTableSuite
 from glancelike.compliance.requires import clauses_in, clauses_of
 from glancelike.compliance.store import StoreSuite
 from glancelike.compliance.web_server import WebServer
-from glancelike.plugin import ADD, Options, errors, options_for
+from glancelike.plugin import ADD, OWN, Options, errors, options_for
 
 HELD = 'held'
 REFUSED = 'refused as it should'
@@ -172,6 +174,29 @@ def check_location_strategy(name: str) -> Certificate:
                         make=lambda weights: cls(options_for(cls), weights))
 
 
+def check_import_method(name: str) -> Certificate:
+    """Run the suite of import methods on the installed driver *name*, which fetches from a web server of the suite.
+
+    :raises ConfigurationError: no such driver, or one that cannot be tried out without a test file
+    """
+    cls = loading.driver_class(loading.NAMESPACES['import_method'], name)
+    if cls.SOURCE != OWN:
+        raise errors.ConfigurationError(f"driver '{name}' fetches nothing: its data are in the service already, and "
+                                        'its tests are those of the import.')
+
+    def make(folder: str) -> Any:
+        values = cls.for_compliance(folder)
+        if values is None:
+            raise errors.ConfigurationError(
+                f"driver '{name}' does not say with which options it fetches from a web server "
+                f'({cls.__name__}.for_compliance); run its suite from a test file.')
+        return cls(options_for(cls, **values))
+
+    with _made_once(name) as folder:
+        make(folder)
+    return _certificate('import_method', name, cls, _ImportMethodTrial, make=make, method_name=name)
+
+
 def check_import_plugin(name: str) -> Certificate:
     """Run the suite of import plugins on the installed driver *name*, with the images that come with the suite.
 
@@ -264,6 +289,52 @@ class _StrategyTrial(LocationStrategySuite, _Trial):
         return type(self).make(weights)
 
 
+class _ImportMethodTrial(ImportMethodSuite, _Trial):
+
+    method_name: str
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.web = WebServer()
+        self.addCleanup(self.web.stop)
+        self.folder = self.new_folder()
+        self.silent = socket.create_server(('127.0.0.1', 0))
+        self.addCleanup(self.silent.close)
+
+    def make_method(self) -> Any:
+        return type(self).make(self.folder)
+
+    def make_request(self, data: bytes) -> Mapping[str, Any]:
+        return self._request(self.web.url(self.web.put(data)))
+
+    def missing_request(self) -> Mapping[str, Any]:
+        return self._request(self.web.url('/nothing'))
+
+    def dead_request(self) -> Mapping[str, Any]:
+        with socket.create_server(('127.0.0.1', 0)) as listening:
+            port = listening.getsockname()[1]
+        return self._request(f'http://127.0.0.1:{port}/x')
+
+    def silent_request(self) -> Mapping[str, Any]:
+        return self._request(f'http://127.0.0.1:{self.silent.getsockname()[1]}/x')
+
+    def wrong_requests(self) -> Sequence[tuple[Mapping[str, Any], str]]:
+        return [({'name': self.method_name}, 'uri'), (self._request('/x'), 'uri')]
+
+    def broken_request(self, data: bytes) -> Mapping[str, Any]:
+        def answer(handler: Any) -> None:
+            handler.send_response(200)
+            handler.send_header('Content-Length', str(len(data)))
+            handler.end_headers()
+            handler.wfile.write(data[:len(data) // 2])
+            handler.close_connection = True
+        self.web.handlers['/broken'] = answer
+        return self._request(self.web.url('/broken'))
+
+    def _request(self, uri: str) -> Mapping[str, Any]:
+        return {'name': self.method_name, 'uri': uri}
+
+
 class _ImportPluginTrial(ImportPluginSuite, _Trial):
 
     def make_plugin(self) -> Any:
@@ -334,8 +405,9 @@ def _brief(err: Any) -> str:
     return f'{kind.__name__}: {text} ({frames[-1][0]}, line {frames[-1][1]})'
 
 
-def _certificate(kind: str, name: str, cls: type, trial: type[_Trial], make: Callable[..., Any]) -> Certificate:
-    case = type(trial.__name__, (trial,), {'make': staticmethod(make)})
+def _certificate(kind: str, name: str, cls: type, trial: type[_Trial], make: Callable[..., Any],
+                 **attributes: Any) -> Certificate:
+    case = type(trial.__name__, (trial,), {'make': staticmethod(make), **attributes})
     result = _Findings()
     unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
     contract = next(base for base in cls.__mro__ if base.__module__ in _CONTRACTS)

@@ -27,7 +27,9 @@ Show ``direct_url``, the URL of the preferred copy in its store, to callers whom
 ``get_image_location`` allows it. Services that clone from the store itself need it; it tells a client how the
 storage is built."""),
     cfg.BoolOpt('show_multiple_locations', default=False, help="""
-Show ``locations``, the URLs of all copies, to callers whom the policy ``get_image_location`` allows it."""),
+Show ``locations``, the URLs of all copies, to callers whom the policy ``get_image_location`` allows it, and let patches
+change them (policies ``set_image_location``, ``delete_image_location``). Read first in the page on security who may
+then make the service read what."""),
     cfg.StrOpt('image_schema_file', default='schema-image.json', help="""
 File with image properties that ``/v2/schemas/image`` describes beside the built-in ones: looked for beside
 glance.conf, then in the search list of configuration files. When the default name is nowhere to be found

@@ -9,6 +9,8 @@ Read and hash the data of a location that ``POST /v2/images/{id}/locations`` set
 When true and the caller announces a hash, the image is ``importing`` until the data are found to have that hash;
 without an announced hash it is ``active`` at once and has its hash later. When false what the caller announces is
 believed."""),
+    cfg.IntOpt('location_hash_deadline', default=12 * 3600, min=1, max=30 * 86400, help="""
+Seconds that such a task may take to read the data, all tries included. What is slower fails."""),
     cfg.IntOpt('http_retries', default=3, min=0, max=100, help="""
 How often such a task tries again when the store of the location, a web server perhaps, breaks off or does not
 answer."""),

@@ -10,7 +10,7 @@ How long a finished task can still be seen. Unit: hours."""),
         ('jobboard', 'glance-worker processes, which are told by a job board; see [jobboard]'),
         ('taskflow', 'the name of ``local`` in earlier releases'),
     ], deprecated_group='DEFAULT', help="""
-Who does the tasks."""),
+Who does the work of imports and other tasks, which goes on after the request was answered."""),
     cfg.StrOpt('work_dir', help="""
 Directory for files that conversion and decompression make on their way; needs room for the largest images that are
 imported at the same time. Default: ``os_glance_tasks_store`` beside the staging directory, else in the system's

@@ -13,7 +13,7 @@ from glancelike.context import RequestContext
 from glancelike.core.locations import LocationService
 from glancelike.db_drivers.base import DbDriver
 from glancelike.model import task as tasks
-from glancelike.model.image import QUEUED, Image, ImageChanges, ImportState, Location
+from glancelike.model.image import IMPORTING, QUEUED, Image, ImageChanges, ImportState, Location
 from glancelike.model.task import Task, TaskChanges
 from glancelike.notifications import events
 
@@ -57,6 +57,13 @@ class Endings:
         """Notify that the task was made."""
         self._notifier.send(ctx, events.task_create(task))
 
+    def tell_stored(self, task: Task, image: Image, stores: Sequence[str | None], *, activated: bool) -> None:
+        """Notify that stores have the image's data, and that it can be used from now on."""
+        for store in stores:
+            self._notifier.send(context_of(task), events.image_upload(image, store))
+        if activated and stores:
+            self._notifier.send(context_of(task), events.image_activate(image))
+
     def succeed(self, upload_id: str, task: Task, changes: ImageChanges, locations: Sequence[Location],
                 from_status: str, message: str = '') -> Image:
         """End the task's lease with success; the image then has the changes and the locations.
@@ -70,6 +77,7 @@ class Endings:
         image = self._db.upload_finish(context_of(task), upload_id, changes, locations, from_status=from_status,
                                        task=ended)
         self._notifier.send(context_of(task), events.task_ended(task, tasks.SUCCESS, message))
+        self.tell_stored(task, image, [one.store for one in locations], activated=from_status == IMPORTING)
         if staged is not None:  # nobody can stage again: the image has its data
             try:
                 self._locations.erase_one(image.id, staged)
@@ -89,12 +97,15 @@ class Endings:
         erased = self._staged_erased(task.image_id)
         ended = TaskChanges({'status': tasks.FAILURE, 'message': message, 'step': ''}, self.keep_seconds)
         back_to = task.caller.get('back_to', QUEUED)
-        state = ImportState(failed=tuple(failed_stores))
+        state = ImportState(failed=tuple(failed_stores) or tuple(task.caller.get('failed_stores', ())))
         done = self._db.upload_abort(upload_id, to_status=back_to, task=ended,
                                      changes=ImageChanges({'import_state': state}))
         if done:
             LOG.info('Task %s of image %s failed: %s', task.id, task.image_id, message)
             self._notifier.send(context_of(task), events.task_ended(task, tasks.FAILURE, message))
+            if task.image_id is not None:
+                self._notifier.send(context_of(task), events.image_upload_failed(
+                    Image(id=task.image_id, owner=task.owner), message))
             if erased is not None:
                 self._db.location_forget(erased.id)
         return done
@@ -107,7 +118,6 @@ class Endings:
         except errors.StoreError as error:
             LOG.warning('Staged data of image %s stay for recovery: %s', image_id, error)
             return None
-
 
 
 def message_of(error: BaseException) -> str:

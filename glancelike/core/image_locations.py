@@ -12,11 +12,14 @@ false               yes                ``active`` at once, with what is announce
 false               no                 ``active`` at once, without a hash
 ==================  =================  ===============================================================================
 
+An announced hash becomes the image's, in the algorithm announced. Each way leaves a task: clients wait for its success.
+
 The task has the image by its Upload, as every import has: until it ended nobody else changes the locations.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import uuid
 from collections.abc import Sequence
@@ -128,31 +131,46 @@ class ImageLocationService:
         changes = ImageChanges({'status': ACTIVE, 'size': size, **known})
         updated = self._db.locations_set(ctx, image.id, [*image.locations, place], changes, from_status=QUEUED)
         self._tell_active(ctx, updated)
+        # Clients of Glance look for a task in any case.
+        done = dataclasses.replace(self._new_task(ctx, image, place, size, announced), status=tasks.SUCCESS,
+                                   result={'image_id': image.id})
+        try:
+            self._db.task_create(ctx, self._endings.expiring(done))
+        except errors.DatabaseUnavailable as error:  # the image has its location, that is what was asked for
+            LOG.warning('The task that set the location of image %s is not recorded: %s', image.id, error)
 
     def _hash_later(self, ctx: RequestContext, image: Image, place: Location, size: int | None,
                     announced: Announced | None) -> None:
         self._quotas.check_new_upload(ctx, image.owner)
-        shown = {} if announced is None else {'os_hash_algo': announced.algorithm, 'os_hash_value': announced.value}
-        task = Task(
-            id=str(uuid.uuid4()), type=tasks.LOCATION_IMPORT, owner=ctx.project_id or image.owner, user_id=ctx.user_id,
-            request_id=ctx.request_id, image_id=image.id,
-            input={'image_id': image.id, 'validation_data': shown},  # not the URL: whoever sees tasks need not see it
-            caller={**endings.caller_of(ctx), 'back_to': QUEUED, 'announced': shown, 'size': size,
-                    'location': {'url': place.url, 'store': place.store, 'metadata': dict(place.metadata)}})
+        task = self._new_task(ctx, image, place, size, announced)
         upload = Upload(id=str(uuid.uuid4()), image_id=image.id, node=self._executor.holder(), store=NO_STORE,
                         owner=image.owner, reserved=size or 0, task_id=task.id)
+        at_once = announced is None and size is not None
         try:
             self._db.upload_begin(ctx, upload, to_status=IMPORTING, task=task)
             self._endings.tell_created(ctx, task)
-            if announced is None and size is not None:
+            if at_once:
                 updated = self._db.upload_finish(
-                    ctx, upload.id, ImageChanges({'status': ACTIVE, 'size': size}), [place], from_status=IMPORTING,
-                    ends=False)
+                    ctx, upload.id, ImageChanges({'status': ACTIVE, 'size': size, 'os_hash_algo': self._algorithm}),
+                    [place], from_status=IMPORTING, ends=False)
                 self._tell_active(ctx, updated)
         except errors.DatabaseUnavailable:
             self._leases.abandon(upload.id)  # it may have been committed all the same: then it is done later
             raise
         self._executor.post(task, upload)
+
+    @staticmethod
+    def _new_task(ctx: RequestContext, image: Image, place: Location, size: int | None,
+                  announced: Announced | None) -> Task:
+        shown = {} if announced is None else {'os_hash_algo': announced.algorithm, 'os_hash_value': announced.value}
+        waited_for = announced is not None or size is None
+        return Task(
+            id=str(uuid.uuid4()), type=tasks.LOCATION_IMPORT, owner=ctx.project_id or image.owner, user_id=ctx.user_id,
+            request_id=ctx.request_id, image_id=image.id,
+            input={'image_id': image.id, 'validation_data': shown},  # not the URL: whoever sees tasks need not see it
+            caller={**endings.caller_of(ctx), 'back_to': QUEUED, 'announced': shown, 'size': size,
+                    'failed_stores': [place.store] if waited_for else [],
+                    'location': {'url': place.url, 'store': place.store, 'metadata': dict(place.metadata)}})
 
     def _tell_active(self, ctx: RequestContext, image: Image) -> None:
         self._notifier.send(ctx, events.image_update(image))

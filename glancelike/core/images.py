@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from glancelike import errors
+from glancelike import context, errors
 from glancelike.context import RequestContext
 from glancelike.core import access, attributes, bounds
 from glancelike.core.location_patch import LocationEdits, Plan
@@ -245,6 +245,18 @@ class ImageService:
             self._notifier.send(ctx, events.image_delete(deleted))
             return
         raise errors.VersionConflict(image_id=image_id)
+
+    def withdraw(self, ctx: RequestContext, image_id: str) -> None:
+        """Remove a queued image that the service itself has made for a request that then could not be done.
+
+        Neither ``protected`` nor a policy keeps it: to the caller it was never there.
+
+        :raises ImageNotFound, StatusConflict, VersionConflict: somebody has deleted or used it meanwhile
+        """
+        ours = context.internal('withdraw')
+        image = self._db.image_update(ours, image_id, ImageChanges({'protected': False}), from_status=QUEUED)
+        deleted = self._db.image_delete(ours, image_id, from_status=QUEUED, if_version=image.version)
+        self._notifier.send(ctx, events.image_delete(deleted))
 
     def _erase(self, ctx: RequestContext, deleted: Image, status: str) -> None:
         """Remove the bytes, or put the image back into *status* and pass on why it could not be done."""

@@ -109,7 +109,7 @@ class ImportService:
         new = self._new_task(ctx, image, order, method, given, wanted, task_type, shown)
         if not wanted:
             done = dataclasses.replace(new, status=tasks.SUCCESS, result={'image_id': image.id}, secret=None,
-                                       message='Every store has the image already.')
+                                       message='Every store that takes images has this one already.')
             return self._db.task_create(ctx, self._endings.expiring(done))
         self._quotas.check_locations(len(image.locations) + len(wanted), len(image.locations))
         self._quotas.check_new_upload(ctx, image.owner)
@@ -151,7 +151,9 @@ class ImportService:
     def _method(self, name: str) -> ImportMethod:
         method = self.methods.get(name)
         if method is None:
-            raise errors.Invalid(reason=f"Import method '{name[:64]}' is not one of: {', '.join(self.methods)}.")
+            raise errors.Invalid(
+                reason=f"Import method '{name[:64]}' is not one of: {', '.join(self.methods)}." if self.methods
+                else 'No import method can be used here.')
         return method
 
     @staticmethod
@@ -171,8 +173,10 @@ class ImportService:
             raise errors.Invalid(reason=f'stores must name at most {MOST_STORES} different stores.')
         has = {location.store for location in image.locations}
         if order.all_stores:
-            return [one.id for one in self._stores.all()
-                    if not one.read_only and not (method.SOURCE == STORED and one.id in has)]
+            takers = [one.id for one in self._stores.all() if not one.read_only]
+            if not takers:
+                raise errors.StoreReadOnly(store=', '.join(one.id for one in self._stores.all()))
+            return [one for one in takers if not (method.SOURCE == STORED and one in has)]
         wanted = [self._store(name).id for name in order.stores or (self._stores.default.id,)]
         if method.SOURCE == STORED:
             if not order.stores:

@@ -6,9 +6,11 @@ import logging
 import os
 
 from glancelike import context, errors
+from glancelike.context import RequestContext
 from glancelike.core.nodes import Node
 from glancelike.core.threads import NativeThreads
 from glancelike.db_drivers.base import DbDriver
+from glancelike.model.image import SAVING
 from glancelike.model.upload import Upload
 
 LOG = logging.getLogger(__name__)
@@ -128,6 +130,21 @@ class Leases:
         self._abandoned: set[str] = set()
         self._pid = os.getpid()
         self._beating = False
+
+    def begin(self, ctx: RequestContext, upload: Upload, limit: int | None, *, to_status: str = SAVING) -> Lease:
+        """Move a queued image into *to_status* under a lease that is renewed until ``let_go``.
+
+        :param limit: as ``Lease``
+        :raises ImageNotFound, StatusConflict, DatabaseUnavailable: as ``DbDriver.upload_begin``
+        """
+        try:
+            self._db.upload_begin(ctx, upload, to_status=to_status)
+        except errors.DatabaseUnavailable:
+            self.abandon(upload.id)  # it may have been committed all the same
+            raise
+        lease = Lease(self._db, upload, limit)
+        self.keep(lease)
+        return lease
 
     def keep(self, lease: Lease) -> None:
         """Renew the lease from now on, until ``let_go``."""

@@ -6,7 +6,8 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from glancelike import context, errors
@@ -54,21 +55,23 @@ class Found:
     size: int
     virtual_size: int | None
     checksum: str | None
+    algorithm: str
     hash_value: str
-    announced_value: str | None
 
 
 class LocationHashing:
     """Does such tasks.
 
-    :param algorithm: ``hashing_algorithm``, of ``os_hash_value``
+    :param algorithm: ``hashing_algorithm``, of ``os_hash_value`` where none was announced
     :param legacy_checksum: compute the MD5 ``checksum`` too
     :param retries: ``http_retries``: how often reading is tried again after a failure that may pass
+    :param deadline_seconds: ``location_hash_deadline``: how long all tries may take together
     """
 
     def __init__(self, *, db: DbDriver, stores: Stores, threads: NativeThreads, endings: Endings, notifier: Notifier,
                  format_rules: FormatRules, algorithm: str = 'sha512', legacy_checksum: bool = True,
-                 image_size_cap: int = 2**40, retries: int = 3):
+                 image_size_cap: int = 2**40, retries: int = 3, deadline_seconds: float = 12 * 3600,
+                 clock: Callable[[], float] = time.monotonic):
         self._db = db
         self._stores = stores
         self._threads = threads
@@ -79,6 +82,8 @@ class LocationHashing:
         self._legacy_checksum = legacy_checksum
         self._image_size_cap = image_size_cap
         self._retries = retries
+        self._deadline_seconds = deadline_seconds
+        self._clock = clock
 
     def hash_location(self, work: Work) -> None:
         """Do the task to its end: the image has the hashes then, and is active.
@@ -88,7 +93,7 @@ class LocationHashing:
         data are unsafe: then it is deactivated.
 
         :raises HashMismatch, UnsafeImage, ImageTooLarge, QuotaExceeded: the data must not become the image
-        :raises StoreError: they cannot be read
+        :raises StoreError, BadLocation: they cannot be read, or not in time
         :raises TaskCancelled, ImageGone, StatusConflict, DatabaseUnavailable: as their names say
         """
         task = work.task
@@ -109,7 +114,7 @@ class LocationHashing:
 
     def _activate(self, work: Work, place: Location) -> Image:
         """What the request that made the task would have done, had it not died."""
-        changes = ImageChanges({'status': ACTIVE, 'size': work.task.caller['size']})
+        changes = ImageChanges({'status': ACTIVE, 'size': work.task.caller['size'], 'os_hash_algo': self._algorithm})
         image = self._db.upload_finish(endings.context_of(work.task), work.lease.id, changes, [place],
                                        from_status=IMPORTING, ends=False)
         self._notifier.send(endings.context_of(work.task), events.image_activate(image))
@@ -118,10 +123,10 @@ class LocationHashing:
     # --- reading --------------------------------------------------------------------------------------------------
 
     def _read(self, work: Work, image: Image, place: Location, covering: Lease | None) -> Found:
-        left, wait = self._retries, 1.0
+        left, wait, end = self._retries, 1.0, self._clock() + self._deadline_seconds
         while True:
             try:
-                return self._read_once(work, image, place, covering)
+                return self._read_once(work, image, place, covering, end)
             except errors.StoreError as error:
                 if not error.retryable or not left:
                     raise
@@ -130,27 +135,29 @@ class LocationHashing:
             work.sleep(wait)
             left, wait = left - 1, min(wait * 2, MOST_SECONDS)
 
-    def _read_once(self, work: Work, image: Image, place: Location, covering: Lease | None) -> Found:
-        announced = endings.as_mapping(work.task.caller.get('announced')).get('os_hash_algo')
-        own = hashlib.new(self._algorithm, usedforsecurity=False)
+    def _read_once(self, work: Work, image: Image, place: Location, covering: Lease | None, end: float) -> Found:
+        algorithm = endings.as_mapping(work.task.caller.get('announced')).get('os_hash_algo', self._algorithm)
+        digest = hashlib.new(algorithm, usedforsecurity=False)
         md5 = hashlib.md5(usedforsecurity=False) if self._legacy_checksum else None
-        other = hashlib.new(announced, usedforsecurity=False) if announced not in (None, self._algorithm) else None
-        hashing = Hashing(self._threads, [one.update for one in (md5, own, other) if one is not None])
+        hashing = Hashing(self._threads, [one.update for one in (md5, digest) if one is not None])
         inspection = self._format_rules.inspection(image.disk_format or '', image.container_format or '')
         received = 0
-        for piece in self._pieces(work, place):
-            received += len(piece)
-            if received > self._image_size_cap:
-                raise errors.ImageTooLarge(limit=self._image_size_cap)
-            if covering is not None:
-                covering.cover(received, more=True)
-            hashing.feed(piece)
-            if inspection is not None:
-                inspection.feed(piece)
+        with contextlib.closing(self._pieces(work, place)) as pieces:
+            for piece in pieces:
+                received += len(piece)
+                if self._clock() >= end:
+                    raise errors.BadLocation(reason=f'The data could not be read within {self._deadline_seconds:g} '
+                                                    'seconds (location_hash_deadline).')
+                if received > self._image_size_cap:
+                    raise errors.ImageTooLarge(limit=self._image_size_cap)
+                if covering is not None:
+                    covering.cover(received, more=True)
+                hashing.feed(piece)
+                if inspection is not None:
+                    inspection.feed(piece)
         hashing.wait()
-        value = own.hexdigest()
-        return Found(received, _virtual_size(inspection), md5.hexdigest() if md5 else None, value,
-                     (other.hexdigest() if other is not None else value) if announced else None)
+        return Found(received, _virtual_size(inspection), md5.hexdigest() if md5 else None, algorithm,
+                     digest.hexdigest())
 
     def _pieces(self, work: Work, place: Location) -> Iterator[bytes]:
         store = self._stores.for_location(place)
@@ -160,31 +167,29 @@ class LocationHashing:
 
     @staticmethod
     def _compare(found: Found, announced: Any) -> None:
-        if announced and found.announced_value != announced['os_hash_value']:
-            raise errors.HashMismatch(algorithm=announced['os_hash_algo'], found=found.announced_value,
+        if announced and found.hash_value != announced['os_hash_value']:
+            raise errors.HashMismatch(algorithm=found.algorithm, found=found.hash_value,
                                       wanted=announced['os_hash_value'])
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
     def _finish(self, work: Work, image: Image, place: Location, found: Found, recorded: bool) -> None:
         attributes: dict[str, Any] = {'virtual_size': found.virtual_size, 'checksum': found.checksum,
-                                      'os_hash_algo': self._algorithm, 'os_hash_value': found.hash_value}
+                                      'os_hash_algo': found.algorithm, 'os_hash_value': found.hash_value}
         if not recorded:
             attributes |= {'status': ACTIVE, 'size': found.size}
         status = image.status
         while True:
             try:
-                ended = self._endings.succeed(work.lease.id, work.task, ImageChanges(attributes),
-                                              [] if recorded else [place], from_status=status)
-                break
+                self._endings.succeed(work.lease.id, work.task, ImageChanges(attributes), [] if recorded else [place],
+                                      from_status=status)
+                return
             except errors.StatusConflict:
                 # Somebody has deactivated or reactivated it meanwhile, or the lease is lost.
                 now = self._db.image_get(context.internal('locations'), image.id).status
                 if now == status or not recorded:
                     raise
                 status = now
-        if not recorded:
-            self._notifier.send(endings.context_of(work.task), events.image_activate(ended))
 
     def _deactivate(self, image_id: str) -> None:
         LOG.warning('The data of image %s are unsafe; it is deactivated.', image_id)

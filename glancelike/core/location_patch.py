@@ -83,6 +83,7 @@ class LocationEdits:
         :raises QuotaExceeded, FormatsMissing, ImageTooLarge, UnsafeImage, StoreUnavailable: as their names say
         """
         self._check_policies(ctx, image)
+        self._rules.check_free(image.id)
         places, announced, status = list(image.locations), [], image.status
         for edit in self._edits:
             _check_status(image, status, edit.op)

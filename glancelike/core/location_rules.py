@@ -17,6 +17,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import time
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,6 +36,8 @@ from glancelike.store_drivers.stores import CheckedStore, Stores
 REFUSED_SCHEMES = frozenset({'file', 'filesystem', 'swift+config'})
 #: A location of these every owner of an image may set.
 WEB_SCHEMES = frozenset({'http', 'https'})
+#: How long the beginning of the data may take.
+LOOK_SECONDS = 30.0
 #: Most bytes of a location's metadata, as JSON.
 METADATA_BYTES = 65_535
 
@@ -97,7 +100,7 @@ class LocationRules:
 
     def __init__(self, db: DbDriver, stores: Stores, quotas: Quotas, *, format_rules: FormatRules | None = None,
                  several_stores: bool = False, image_size_cap: int = 2**40,
-                 url_filter: Callable[[str], None] | None = None):
+                 url_filter: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic):
         self._db = db
         self._stores = stores
         self._quotas = quotas
@@ -105,6 +108,7 @@ class LocationRules:
         self._several_stores = several_stores
         self._image_size_cap = image_size_cap
         self._url_filter = url_filter
+        self._clock = clock
 
     # --- where ----------------------------------------------------------------------------------------------------
 
@@ -235,15 +239,24 @@ class LocationRules:
     def _look_at_head(self, store: CheckedStore, url: str, size: int | None, disk_format: str,
                       container_format: str) -> None:
         inspection = self.format_rules.inspection(disk_format, container_format)
+        end = self._clock() + LOOK_SECONDS
         with contextlib.closing(store.get(url)) as pieces:
             for piece in pieces:
                 if inspection is None:
                     return
+                if self._clock() >= end:
+                    raise errors.BadLocation(reason='The location cannot be used: its server is too slow.')
                 inspection.feed(piece[:formats.HEAD_BYTES - inspection.received])
                 if inspection.received >= formats.HEAD_BYTES:
                     return  # the rest, if it matters, is seen when the data are hashed
         if inspection is not None:
             inspection.finish()
+
+    def check_free(self, image_id: str) -> None:
+        """:raises Conflict: an upload, an import or the hashing of a location has the image"""
+        if self._db.upload_of_image(image_id) is not None:
+            raise errors.Conflict(reason=f'Data of image {image_id} are being stored or hashed; its locations can be '
+                                         'changed when that is over.')
 
     # --- how much -------------------------------------------------------------------------------------------------
 

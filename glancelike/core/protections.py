@@ -46,6 +46,11 @@ class Protections:
         """May a list be filtered by it? If not, the filter must find nothing, as for a name that nobody uses."""
         return self._allows(ctx, READ, name)
 
+    def may_set(self, ctx: RequestContext, image: Image, name: str) -> bool:
+        """May the caller give the image the property *name*, or another value of it?"""
+        action = UPDATE if name in image.properties and self.may_read(ctx, name) else CREATE
+        return self._allows(ctx, action, name) and self.may_read(ctx, name)
+
     def readable(self, ctx: RequestContext, image: Image) -> Image:
         """The image with the properties that the caller may read. What is stored is not touched."""
         return self.readable_all(ctx, (image,))[0]

@@ -137,11 +137,16 @@ class Recovery:
             silent = {upload.id for upload in self._db.uploads_expired(self._leases.lease_seconds)}
         for upload in running:
             if (upload.id in silent or self._leases.abandoned(upload.id)
-                    or self._leases.node.is_dead(upload.node)):
+                    or self._leases.node.is_dead(upload.node) or self._given_back(upload)):
                 if upload.task_id is None:
                     found.uploads_undone += self._undo(upload)
                 else:
                     found.tasks_handed_on += self._hand_on(upload)
+
+    def _given_back(self, upload: Upload) -> bool:
+        """Has a process that stopped left a task to others, where no job board tells them?"""
+        return (upload.task_id is not None and not upload.node and self._executor is not None
+                and bool(self._executor.holder()))
 
     def _hand_on(self, upload: Upload) -> bool:
         """Have a task done whose process is dead, or that nobody has begun in all that time."""

@@ -80,11 +80,4 @@ class StagingService:
         limit = self._quotas.storage_limit(ctx, image.owner)
         upload = Upload(id=str(uuid.uuid4()), image_id=image.id, node=self._leases.node.name, store=store.id,
                         owner=image.owner, url=store.url_for(image.id) if store.can(NAMES) else None)
-        try:
-            self._db.upload_begin(ctx, upload, to_status=UPLOADING)
-        except errors.DatabaseUnavailable:
-            self._leases.abandon(upload.id)  # it may have been committed all the same
-            raise
-        lease = Lease(self._db, upload, limit)
-        self._leases.keep(lease)
-        return lease
+        return self._leases.begin(ctx, upload, limit, to_status=UPLOADING)

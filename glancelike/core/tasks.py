@@ -84,17 +84,18 @@ class TaskService:
         image_id = None
         try:
             image_id = self._images.create(ctx, wanted.pop('id', None), attributes, wanted, tags).id
-            return self._imports.begin(ctx, image_id, ImportOrder('web-download', {'uri': uri}),
+            made = self._imports.begin(ctx, image_id, ImportOrder('web-download', {'uri': uri}),
                                        task_type=tasks.IMPORT, shown=given)
         except errors.DatabaseUnavailable:
             raise
         except errors.GlanceError as error:
             if image_id is not None:
-                self._images.delete(ctx, image_id)
+                self._images.withdraw(ctx, image_id)
             failed = Task(id=str(uuid.uuid4()), type=tasks.IMPORT, status=tasks.FAILURE, owner=ctx.project_id,
                           user_id=ctx.user_id, request_id=ctx.request_id, input=given, message=str(error),
                           caller=endings.caller_of(ctx))
             return self._db.task_create(ctx, self._endings.expiring(dataclasses.replace(failed)))
+        return self._db.task_get(ctx, made.id)
 
 
 def _checked_input(given: Mapping[str, Any]) -> tuple[str, str | None, Mapping[str, Any]]:
@@ -105,4 +106,6 @@ def _checked_input(given: Mapping[str, Any]) -> tuple[str, str | None, Mapping[s
         raise errors.Invalid(reason='import_from_format must be the name of a disk format.')
     if properties is not None and not isinstance(properties, Mapping):
         raise errors.Invalid(reason='image_properties must be an object.')
+    if not isinstance((properties or {}).get('tags', []), list):
+        raise errors.Invalid(reason='tags must be a list of texts.')
     return uri, fmt, properties or {}

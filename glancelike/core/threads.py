@@ -25,7 +25,10 @@ class NativeThreads:
     """Blocking calls for servers in which every request has a native thread of its own.
 
     :param workers: most calls that ``start`` runs at once, 1 to 256; a large upload keeps one for each digest
+    :cvar green: sockets and threads of Python code wait in a hub: a library with threads of its own is called there
     """
+
+    green = False
 
     def __init__(self, workers: int = 64):
         self._workers = workers

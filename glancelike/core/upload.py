@@ -117,14 +117,7 @@ class UploadService:
             id=str(uuid.uuid4()), image_id=image.id, node=self._leases.node.name, store=store.id, owner=image.owner,
             url=store.url_for(image.id) if store.can(NAMES) else None,
             reserved=0 if limit is not None else size or 0)
-        try:
-            self._db.upload_begin(ctx, upload)
-        except errors.DatabaseUnavailable:
-            self._leases.abandon(upload.id)  # it may have been committed all the same
-            raise
-        lease = Lease(self._db, upload, limit)
-        self._leases.keep(lease)
-        return lease
+        return self._leases.begin(ctx, upload, limit)
 
     def _finish(self, ctx: RequestContext, lease: Lease, store: CheckedStore, stored: Stored,
                 intake: Intake) -> Image:

@@ -131,6 +131,9 @@ class Download:
 
         :raises HashMismatch: the whole is not what it should be; besides the errors of ``start``
         """
+        return _Chunks(self, self._pieces())
+
+    def _pieces(self) -> Iterator[bytes]:
         try:
             while piece := self._repeated(self._read):
                 yield piece
@@ -272,10 +275,11 @@ class Download:
         return None
 
     def _accept_nothing_more(self, found: re.Match | None) -> None:
-        if not found or found['size'] == '*':
+        told = found['size'] if found else '*'
+        if told == '*' or int(told) == self.size:
             self._use_ranges = False
             raise self._requests.failures.unavailable('the server does not give the rest')
-        if int(found['size']) != self._given or self.size is not None:
+        if int(told) != self._given or self.size is not None:
             raise self._changed()
         self._ended = True  # of a body whose length was not told, all was there when the connection broke
 
@@ -334,6 +338,26 @@ class Download:
 
     def _changed(self) -> errors.GlanceError:
         return self._requests.failures.bad('it has changed while it was read')
+
+
+class _Chunks:
+    """The pieces; unlike a generator it closes the download also when it is closed before the first of them."""
+
+    def __init__(self, download: Download, pieces: Iterator[bytes]):
+        self._download = download
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        self._pieces.close()
+        self._download.close()
+
+    __del__ = close
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PORTS = {'http': 80, 'https': 443}
 _NOT_IN_URLS = re.compile(r'[^\x21-\x7e]')  # blanks, control characters, anything that should be %-coded
-_PROXY = re.compile(r'(?:http://)?(?:(?P<user>[^@/]*)@)?(?P<host>\[[^\]]+\]|[^:/@]+):(?P<port>\d{1,5})/?')
+_PROXY = re.compile(r'(?:http://)?(?:(?P<user>[^@/]*)@)?(?P<host>\[[^\]]+\]|[^:/@]+)(?::(?P<port>\d{1,5}))?/?')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,21 +126,23 @@ class Proxies:
 
     :param by_scheme: ``host:port`` or ``http://user:password@host:port`` by URL scheme
     :param source: what the operator calls them, for errors
+    :param default_port: of an entry that has none; 0: each must have one
     :param bypassed: is a host (with its port) asked directly?
     :raises ConfigurationError: an entry is something else
     """
 
-    def __init__(self, by_scheme: Mapping[str, str], source: str,
+    def __init__(self, by_scheme: Mapping[str, str], source: str, default_port: int = 0,
                  bypassed: Callable[[str], bool] = lambda _host: False):
         self._bypassed = bypassed
         self._by_scheme: dict[str, tuple[str, int, str | None]] = {}
         for scheme, text in by_scheme.items():
             found = _PROXY.fullmatch(text)
-            if scheme not in _PORTS or not found or not 0 < int(found['port']) < 2**16:
+            port = int(found['port'] or default_port) if found else 0
+            if scheme not in _PORTS or not 0 < port < 2**16:
                 raise errors.ConfigurationError(
                     reason=f'{source}: the proxy for {scheme} must be host:port, for http or https')
             user = found['user']
-            self._by_scheme[scheme] = (found['host'].strip('[]'), int(found['port']),
+            self._by_scheme[scheme] = (found['host'].strip('[]'), port,
                                        None if user is None else basic(urllib.parse.unquote(user)))
 
     @classmethod
@@ -148,7 +150,7 @@ class Proxies:
         """What ``http_proxy``, ``https_proxy`` and ``no_proxy`` say, in lower case or upper case."""
         found = urllib.request.getproxies_environment()
         return cls({scheme: found[scheme] for scheme in _PORTS if scheme in found},
-                   'environment (http_proxy, https_proxy)',
+                   'environment (http_proxy, https_proxy)', _PORTS['http'],
                    lambda host: bool(urllib.request.proxy_bypass_environment(host, found)))
 
     def of(self, target: Target) -> tuple[str, int, str | None] | None:

@@ -44,7 +44,8 @@ def make(conf: Any, threads: NativeThreads, leases: Leases, db: DbDriver, runner
             'rows in one process. Set data_api = sqlalchemy, or task_executor = local.')
     from glancelike.tasks import jobboard
     settings = jobboard.read_settings(conf.jobboard)
-    return jobboard.JobBoardExecutor(lambda: jobboard.Board(settings, leases.node.name), threads)
+    return jobboard.JobBoardExecutor(lambda: jobboard.Board(settings, leases.node.name, green=threads.green),
+                                     threads)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -237,7 +237,10 @@ def _make_tables(engine: sa.Engine) -> None:
     if engine.dialect.name == 'sqlite':  # for which taskflow has no migrations
         tables = sa.MetaData()
         impl_sqlalchemy.tables.fetch(tables)
-        tables.create_all(engine)
+        with engine.connect() as connection:
+            connection.exec_driver_sql('BEGIN IMMEDIATE')  # of several processes one looks and makes at a time
+            tables.create_all(connection)
+            connection.commit()
         return
     config = Config(os.path.join(os.path.dirname(migration.__file__), 'alembic', 'alembic.ini'))
     config.set_main_option('script_location', str(Path(migration.__file__).with_name('alembic')).replace('%', '%%'))

@@ -13,15 +13,18 @@ from typing import Any
 from glancelike import context, errors
 from glancelike.context import RequestContext
 from glancelike.core import attributes, leftovers, storing
+from glancelike.core.endings import Endings, context_of
 from glancelike.core.formats import FormatRules
 from glancelike.core.location_hashing import LocationHashing
 from glancelike.core.locations import LocationService
+from glancelike.core.protections import Protections
 from glancelike.core.signatures import Signatures
 from glancelike.core.streams import Intake, Verifier
 from glancelike.core.threads import NativeThreads
 from glancelike.db_drivers.base import NO_CHANGES, DbDriver
 from glancelike.model.image import (
     ACTIVE,
+    IMPORTING,
     LOCATION_STAGED,
     Image,
     ImageChanges,
@@ -58,6 +61,7 @@ class Parts:
 
     :ivar staging: the store in which data wait, or None
     :ivar methods: import methods by name, *plugins* likewise in order
+    :ivar protections: which properties a method may bring for its caller; plugins are the operator's, and may all
     :ivar hashing: does the tasks of locations that were set
     """
 
@@ -67,6 +71,7 @@ class Parts:
     threads: NativeThreads
     locations: LocationService
     signatures: Signatures
+    protections: Protections
     rules: Rules
     methods: Mapping[str, ImportMethod]
     plugins: Mapping[str, ImportPlugin]
@@ -79,8 +84,9 @@ class Importing:
     What a step returns is JSON-able, so that another process can go on with it.
     """
 
-    def __init__(self, parts: Parts, job: RunningJob, token: str | None):
+    def __init__(self, parts: Parts, job: RunningJob, endings: Endings, token: str | None):
         self._parts = parts
+        self._endings = endings
         self._token = token
         self.job = job
         self.task: Task = job.task
@@ -131,6 +137,10 @@ class Importing:
                                                                   self._parts.threads), path=None)
         self.job.progress.begin(f'store {store_id}', source.size)
         made = self._through_plugins(source, signed=verifier is not None)
+        missing = [name for name in ('disk_format', 'container_format') if not getattr(made, name)]
+        if missing:  # the order is refused without them, but they may have been taken away since
+            contents.close(made.chunks)
+            raise errors.FormatsMissing(missing=' and '.join(missing))
         inspection = rules.formats.inspection(made.disk_format, made.container_format)
         with self._body(made, counts=False) as body, contextlib.closing(self.job):
             intake = Intake(body, self.job.lease, self._parts.threads, declared=made.size,
@@ -225,14 +235,16 @@ class Importing:
 
     def took(self, done: Mapping[str, Any]) -> None:
         """A store has the data. Where others may fail that is recorded at once: with the first copy the image becomes
-        active. Where all must succeed ``Finish`` does so."""
+        active. Where all must succeed ``Finish`` does so, and until then callers are told that all are waited for:
+        clients take an import for done when nothing is left."""
+        if self.must_succeed:
+            return
         with self._telling:
             self._left = [one for one in self._left if one != done['store']]
-            if self.must_succeed:
-                self._record(ImageChanges({'import_state': self._state()}), [])
-            else:
-                self._record(self.changes(done, self._state()), [location_of(done)])
-                self.job.lease.recorded()
+            before = self.status()
+            image = self._record(self.changes(done, self._state()), [location_of(done)])
+            self.job.lease.recorded()
+        self._endings.tell_stored(self.task, image, [done['store']], activated=before == IMPORTING)
 
     def refused(self, store_id: str) -> None:
         """A store could not take the data, and the import goes on without it."""
@@ -264,12 +276,11 @@ class Importing:
         except errors.ImageNotFound as error:
             raise errors.ImageGone(image_id=self.image.id) from error
 
-    def _record(self, changes: ImageChanges, locations: list[Location]) -> None:
+    def _record(self, changes: ImageChanges, locations: list[Location]) -> Image:
         if not locations:
-            self._parts.db.image_update(context.internal('import'), self.image.id, changes)
-            return
-        self._parts.db.upload_finish(context.internal('import'), self.job.lease.id, changes, locations,
-                                     from_status=self.status(), ends=False)
+            return self._parts.db.image_update(context.internal('import'), self.image.id, changes)
+        return self._parts.db.upload_finish(context.internal('import'), self.job.lease.id, changes, locations,
+                                            from_status=self.status(), ends=False)
 
     # --- content ------------------------------------------------------------------------------------------------
 
@@ -286,7 +297,13 @@ class Importing:
             source,
             disk_format=told.get('disk_format') or source.disk_format or self.image.disk_format,
             container_format=told.get('container_format') or source.container_format or self.image.container_format,
-            properties={**source.properties, **told.get('properties', {})})
+            properties=self._settable({**source.properties, **told.get('properties', {})}))
+
+    def _settable(self, properties: Mapping[str, str]) -> dict[str, str]:
+        """Those that the caller could have set: who makes an image elsewhere must not get round protections here."""
+        ctx = context_of(self.task)
+        return {name: value for name, value in properties.items()
+                if self._parts.protections.may_set(ctx, self.image, name)}
 
     def _stored(self, location: Location, size: int | None) -> Content:
         store = self._parts.stores.for_location(location)

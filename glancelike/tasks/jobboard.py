@@ -124,10 +124,13 @@ class Board:
     the next of the hosts.
 
     :param who: under which name jobs are claimed
+    :param green: this is a process with eventlet's hub
     """
 
-    def __init__(self, settings: BoardSettings, who: str):
+    def __init__(self, settings: BoardSettings, who: str, *, green: bool = False):
         self._settings = settings
+        #: The library of ZooKeeper has threads of its own; beside a hub they are green, and so must its callers be.
+        self.in_hub = green and settings.backend == ZOOKEEPER
         self._who = who
         self._host = 0
         self._board: Any = None
@@ -241,7 +244,10 @@ class Board:
         if self._board is None:
             make = {REDIS: self._redis, ETCD: self._etcd, ZOOKEEPER: self._zookeeper}[self._settings.backend]
             self._board = make(*self._settings.hosts[self._host % len(self._settings.hosts)])
-            self._board.connect()
+            if self._settings.backend == ZOOKEEPER:
+                self._board.connect(timeout=self._settings.call_seconds)
+            else:
+                self._board.connect()
         elif self._settings.backend == ZOOKEEPER:
             self._check_session()
         return self._board
@@ -296,10 +302,15 @@ class Board:
             login = {'auth_data': [('digest', f'{settings.user}:{settings.password}')],
                      'default_acl': [make_digest_acl(settings.user, settings.password, all=True)]}
         # Without an end to its tries a call of kazoo waits for ever while no server answers.
+        tries = {'max_tries': -1, 'max_delay': 1, 'deadline': settings.call_seconds}
+        if self.in_hub:
+            from kazoo.handlers.eventlet import SequentialEventletHandler
+            login['handler'] = handler = SequentialEventletHandler()
+            tries['sleep_func'] = handler.sleep_func
+            login['command_retry'] = {'sleep_func': handler.sleep_func}
         client = KazooClient(
             hosts=hosts, timeout=settings.claim_seconds, use_ssl=settings.tls, ca=settings.ca_file,
-            certfile=settings.cert_file, keyfile=settings.key_file,
-            connection_retry={'max_tries': -1, 'max_delay': 1, 'deadline': settings.call_seconds}, **login)
+            certfile=settings.cert_file, keyfile=settings.key_file, connection_retry=tries, **login)
         self._client = client
         # The check of its version needs a command (envi) that servers do not answer unless told to.
         conf = {'path': f'/{settings.name}/jobs', 'check_compatible': False}
@@ -369,8 +380,13 @@ class JobBoardExecutor:
                     if not batch:
                         self._posting = False
                         return
+                if self._board is None:
+                    self._board = self._make_board()
                 try:
-                    self._threads.run(self._post_all, batch)
+                    if self._board.in_hub:
+                        self._post_all(batch)
+                    else:
+                        self._threads.run(self._post_all, batch)
                 except errors.JobBoardUnavailable as error:
                     LOG.warning('%s Up to %d tasks are posted later.', error, len(batch))
                 with self._lock:
@@ -383,8 +399,6 @@ class JobBoardExecutor:
             raise
 
     def _post_all(self, batch: dict[str, tuple[str | None, bool]]) -> None:
-        if self._board is None:
-            self._board = self._make_board()
         there: Sequence[str] | set[str] = ()
         if not all(new for _owner, new in batch.values()):
             there = {posting.task_id for posting in self._board.postings()}

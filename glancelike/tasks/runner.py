@@ -20,7 +20,7 @@ from glancelike.core.quotas import Quotas
 from glancelike.core.secrets import Secrets
 from glancelike.db_drivers.base import DbDriver
 from glancelike.model import task as tasks
-from glancelike.model.image import Image
+from glancelike.model.image import IMPORTING, Image
 from glancelike.model.task import Task, TaskChanges
 from glancelike.model.upload import Upload
 from glancelike.notifications import events
@@ -143,6 +143,8 @@ class TaskRunner:
             task = self._db.task_update(task.id, TaskChanges({'status': tasks.PROCESSING}))
             progress.cancelled = task.cancelled
             self._notifier.send(ends.context_of(task), events.task_run(task))
+            if image.status == IMPORTING:
+                self._notifier.send(ends.context_of(task), events.image_prepare(image))
             secret = self._secrets.opened(task.secret)
             job = RunningJob(image, task, lease, self._parts.threads, progress, self._folders, self._throttle,
                              lambda: self._stopping, secret=secret.get('method'),
@@ -180,7 +182,9 @@ class TaskRunner:
                 LOG.warning('Data of image %s, which is gone, cannot be removed now: %s', task.image_id, failed)
                 self._leases.abandon(lease.id)
                 return LATER
-        if self._endings.fail(lease.id, task, ends.message_of(error)):
+        store = error.facts.get('store') if isinstance(error, errors.StoreError) else None
+        failed_stores = [store] if store in task.caller.get('stores', ()) else []
+        if self._endings.fail(lease.id, task, ends.message_of(error), failed_stores):
             self._forget_flow(task.id)
         return FINISHED
 
@@ -206,6 +210,9 @@ class TaskRunner:
             remembered = {'backend': backend, 'book': book, 'flow_detail': detail}
         try:
             engines.load(flow, **(self._engine or {'engine': 'serial'}), **remembered).run()
+        except exceptions.StorageFailure as failed:  # nothing was undone: whoever goes on reads what was done
+            LOG.warning('The steps of task %s cannot be noted.', task.id)
+            raise Interrupted() from failed
         except exceptions.WrappedFailure as failed:
             raise _cause(failed) from failed
 

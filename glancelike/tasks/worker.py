@@ -212,9 +212,9 @@ class Worker:
         self._turns.begin(posting.owner)
         self._running[posting.task_id] = posting
         self._listed.remove(posting)
-        again = posting.task_id in self._aside
-        LOG.log(logging.DEBUG if again else logging.INFO, 'Task %s of project %s begins; %d of %d.', posting.task_id,
-                posting.owner, self.running, self._settings.max_workers)
+        looked_before = self._aside.get(posting.task_id, ('',))[0] == BUSY  # and every few seconds since
+        LOG.log(logging.DEBUG if looked_before else logging.INFO, 'Task %s of project %s begins; %d of %d.',
+                posting.task_id, posting.owner, self.running, self._settings.max_workers)
         self._threads.spawn(f'task {posting.task_id}', lambda: self._do(posting))
 
     def _do(self, posting: Posting) -> None:

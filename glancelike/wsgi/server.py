@@ -466,6 +466,8 @@ class GreenThreads:
     :param idle_seconds: after which a native thread without work ends
     """
 
+    green = True
+
     def __init__(self, idle_seconds: float = IDLE_SECONDS):
         self._hub_thread = _native.get_ident()
         self._pool = _NativePool(idle_seconds)

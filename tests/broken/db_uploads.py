@@ -55,11 +55,11 @@ class TakenOverTwiceDriver(SimpleDriver):
 class AbortLeavesSizeDriver(SimpleDriver):
     """Sends the image back to queued with the size of what is gone."""
 
-    def upload_abort(self, upload_id, *, to_status='queued'):
+    def upload_abort(self, upload_id, *, to_status='queued', **more):
         with self._lock:
             lease = self._leases.get(upload_id)
             size = lease and self._rows[lease.upload.image_id].image.size
-            done = super().upload_abort(upload_id, to_status=to_status)
+            done = super().upload_abort(upload_id, to_status=to_status, **more)
             if lease:
                 row = self._rows[lease.upload.image_id]
                 row.image = dataclasses.replace(row.image, size=size)
@@ -69,12 +69,12 @@ class AbortLeavesSizeDriver(SimpleDriver):
 class AbortMovesAnythingDriver(SimpleDriver):
     """Sends an image back to queued that an administrator has moved on meanwhile."""
 
-    def upload_abort(self, upload_id, *, to_status='queued'):
+    def upload_abort(self, upload_id, *, to_status='queued', **more):
         with self._lock:
             lease = self._leases.get(upload_id)
             if lease:
                 lease.image_status = self._rows[lease.upload.image_id].image.status
-            return super().upload_abort(upload_id, to_status=to_status)
+            return super().upload_abort(upload_id, to_status=to_status, **more)
 
 
 class FinishesDeletedDriver(SimpleDriver):

@@ -50,6 +50,9 @@ class ClausesTest(base.TestCase):
     def test_every_clause_of_the_import_plugin_contract_is_tested(self):
         self.compare('glancelike.tasks.import_plugins.base', 'glancelike.compliance.import_plugin')
 
+    def test_every_clause_of_the_import_method_contract_is_tested(self):
+        self.compare('glancelike.tasks.import_methods.base', 'glancelike.compliance.import_method')
+
     def test_every_method_of_the_database_contract_names_a_clause(self):
         """A method without a numbered rule is one that nobody can be held to."""
         self.assertEqual([], [name for name, method in vars(DbDriver).items()

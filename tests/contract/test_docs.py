@@ -21,8 +21,9 @@ def files_of(page: str) -> dict[str, str]:
 
 class DriverPagesTest(base.TestCase):
 
-    def run_page(self, page):
-        files = files_of(page)
+    def run_page(self, page, folder=''):
+        """Write down the page's files of that folder, which a slash ends, and run their suite."""
+        files = {path.removeprefix(folder): text for path, text in files_of(page).items() if path.startswith(folder)}
         self.assertTrue({'setup.cfg', 'tox.ini', 'pyproject.toml', 'tests/test_compliance.py'} <= set(files), files)
         for path, text in files.items():
             target = self.tmp / path
@@ -40,3 +41,9 @@ class DriverPagesTest(base.TestCase):
 
     def test_the_property_protection_of_the_page_is_certified(self):
         self.run_page('property.rst')
+
+    def test_the_import_method_of_the_page_is_certified(self):
+        self.run_page('import.rst')
+
+    def test_the_import_plugin_of_the_page_is_certified(self):
+        self.run_page('import.rst', 'plugin/')

@@ -58,7 +58,7 @@ def drivers():
         parts = name.split('.')
         if len(parts) >= 3 and parts[1] in DRIVER_FOLDERS and parts[2] not in NOT_DRIVERS:
             yield name, path, '.'.join(parts[:3] if path.parent.name != parts[1] else parts[:2])
-        if below(name, f'{G}.tasks.import_methods', f'{G}.tasks.import_plugins') and len(parts) > 3 and parts[3] != 'base':
+        if below(name, f'{G}.tasks.import_methods', f'{G}.tasks.import_plugins') and parts[3:] not in ([], ['base']):
             yield name, path, '.'.join(parts[:4])
 
 

@@ -85,6 +85,7 @@ class AppTestCase(base.TestCase):
                     for name, value in options.items()})
         path = self.tmp / 'glance.conf'
         path.write_text(config_text(values))
+        self.addCleanup(_log_to, logging.getLogger().handlers[:])  # the log file goes with the folder
         made = app.load(config.load('glance-api', ['--config-file', str(path)]))
         self.addCleanup(made.close)
         return made
@@ -142,6 +143,13 @@ class AppTestCase(base.TestCase):
             names += [one['name'] for one in page['images']]
             path = page.get('next')
         return names
+
+
+def _log_to(handlers: list[logging.Handler]) -> None:
+    root = logging.getLogger()
+    for one in set(root.handlers) - set(handlers):
+        one.close()
+    root.handlers[:] = handlers
 
 
 def replace(path: str, value: Any) -> dict[str, Any]:

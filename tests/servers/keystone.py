@@ -140,14 +140,25 @@ class Keystone(fixtures.Fixture):
 
     # Catalogue and limits
 
-    def create_endpoint(self, url: str, service_type: str = 'image', name: str = 'glance') -> str:
-        """Put *url* in the catalogue, in place of the former one; return the id of the public endpoint."""
+    def create_endpoint(self, url: str, service_type: str = 'image', name: str = 'glance',
+                        region: str = REGION) -> str:
+        """Put *url* in the catalogue, in place of the former one; return the id of the public endpoint.
+
+        :param region: made if it is not there
+        """
         service_id = self.create_service(service_type, name)
-        for old in self._call('GET', '/endpoints', params={'service_id': service_id})['endpoints']:
-            self._call('DELETE', f'/endpoints/{old["id"]}')
-        ids = [self._create('endpoint', service_id=service_id, interface=interface, url=url, region_id=REGION)
+        if region not in (known['id'] for known in self._call('GET', '/regions')['regions']):
+            self._create('region', id=region)
+        self.drop_endpoints(service_type, region)
+        ids = [self._create('endpoint', service_id=service_id, interface=interface, url=url, region_id=region)
                for interface in ('public', 'internal', 'admin')]
         return ids[0]
+
+    def drop_endpoints(self, service_type: str = 'image', region: str = REGION) -> None:
+        """Take the endpoints of a service in one region out of the catalogue."""
+        where = {'service_id': self.create_service(service_type), 'region_id': region}
+        for old in self._call('GET', '/endpoints', params=where)['endpoints']:
+            self._call('DELETE', f'/endpoints/{old["id"]}')
 
     def create_service(self, service_type: str = 'image', name: str = 'glance') -> str:
         """Return the id of the service of this type, made if it is not there."""

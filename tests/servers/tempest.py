@@ -10,6 +10,7 @@ import io
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import subunit
 import testtools
@@ -20,6 +21,7 @@ from tests.servers.process import environment
 from tests.servers.venvs import server_venv
 
 REQUIREMENTS = ('tempest>=47', 'glance-tempest-plugin>=0.17')
+SERVICES = ('glance', 'nova', 'cinder', 'neutron', 'swift', 'horizon')
 SUITE_SECONDS = 1500
 SAID_CHARACTERS = 5000  # of each failure; Tempest adds the log of all requests
 
@@ -48,10 +50,13 @@ class Tempest:
     """Tempest installed, with a folder to work in.
 
     :param features: of ``[image-feature-enabled]``: what the service under test can do
+    :param image: more options of ``[image]``
+    :param available: services that its tests may count as there, beside Glance; a test that uses one fails
     :raises CannotRun: it cannot be installed
     """
 
-    def __init__(self, keystone: Keystone, folder: Path, features: Mapping[str, bool]):
+    def __init__(self, keystone: Keystone, folder: Path, features: Mapping[str, bool],
+                 image: Mapping[str, Any] | None = None, available: tuple[str, ...] = ()):
         self._venv = server_venv('tempest', REQUIREMENTS)
         self._folder = folder
         self._conf = folder / 'tempest.conf'
@@ -65,11 +70,11 @@ class Tempest:
                          'v3_endpoint_type': 'public'},
             'image': {'region': REGION, 'hashing_algorithm': 'sha512', 'build_interval': 1, 'build_timeout': 60,
                       'container_formats': ['bare', 'ami', 'ari', 'aki', 'ovf', 'ova'],
-                      'disk_formats': ['qcow2', 'raw', 'ami', 'ari', 'aki', 'vhd', 'vmdk', 'vdi', 'iso', 'vhdx']},
+                      'disk_formats': ['qcow2', 'raw', 'ami', 'ari', 'aki', 'vhd', 'vmdk', 'vdi', 'iso', 'vhdx'],
+                      **(image or {})},
             'image-feature-enabled': features,
             'enforce_scope': {'glance': True},
-            'service_available': {'glance': True, **dict.fromkeys(('nova', 'cinder', 'neutron', 'swift', 'horizon'),
-                                                                  False)},
+            'service_available': {name: name in ('glance', *available) for name in SERVICES},
         }))
 
     def run(self, tests: str, exclude: str = '') -> Outcome:

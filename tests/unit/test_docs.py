@@ -25,7 +25,8 @@ def error_classes():
 
 def never_answers(cls):
     """Is it raised while the service starts or a task runs, or only the base of others?"""
-    return cls is errors.GlanceError or issubclass(cls, (errors.ConfigurationError, errors.TaskCancelled))
+    return cls is errors.GlanceError or issubclass(
+        cls, (errors.ConfigurationError, errors.TaskCancelled, errors.JobBoardUnavailable))
 
 
 class ErrorCodesTest(base.TestCase):

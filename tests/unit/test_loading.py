@@ -111,7 +111,8 @@ class LoadingTest(base.TestCase):
         conf = self.conf('[DEFAULT]\nknown_stores =\n    glance.store.filesystem.Store,\n    memory,\n'
                          'default_store = file\n')
         found = loading.store_configs(conf)
-        self.assertEqual([('file', True), ('memory', False)], [(one.id, one.is_default) for one in found])
+        self.assertEqual([('file', True), ('memory', False), ('os_glance_staging_store', False)],
+                         [(one.id, one.is_default) for one in found])
 
     def test_options_of_the_short_form_stand_in_their_group_or_in_default(self):
         for group in ('glance_store', 'DEFAULT'):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -19,16 +20,20 @@ from glancelike.plugin import (
     Location,
     Member,
     RequestContext,
+    Task,
+    TaskChanges,
+    TaskQuery,
     Upload,
     Usage,
     errors,
     visibility,
 )
-from glancelike_jsondb import rows
+from glancelike_jsondb import rows, tasks
 from glancelike_jsondb.file import JsonFile
 
-FORMAT = 1
+FORMAT = 2
 CLEARED = ('size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value')
+NO_CHANGES = ImageChanges()
 
 
 class JsonDbDriver(DbDriver):
@@ -69,9 +74,11 @@ class JsonDbDriver(DbDriver):
         try:
             with self._file.locked():
                 try:
-                    self._file.read()
+                    content = self._file.read()
                 except FileNotFoundError:
-                    self._file.write({'format': FORMAT, 'images': {}, 'uploads': {}, 'last_location_id': 0})
+                    content = {'format': 1, 'images': {}, 'uploads': {}, 'last_location_id': 0}
+                if content.get('format') == 1:
+                    self._file.write(_upgraded(content))
         except OSError as error:
             raise errors.DatabaseUnavailable() from error
         self.check_schema()
@@ -135,10 +142,11 @@ class JsonDbDriver(DbDriver):
                 raise errors.ProtectedImage(image_id=image_id)
             _touch(row, status=status, deleted=True)
             row['record']['deleted_at'] = row['record']['updated_at']
-            deleted = rows.image(row)
-            for place in row['locations']:
+            staged = _places(row, 'staged')
+            for place in (active := _places(row, 'active')):
                 place['status'] = 'pending_delete'
-            return deleted
+            return dataclasses.replace(rows.image(row),
+                                       locations=tuple(rows.location(place) for place in active + staged))
 
     def image_restore(self, ctx: RequestContext, image_id: str, status: str) -> Image:
         with self._writing() as document:
@@ -146,8 +154,9 @@ class JsonDbDriver(DbDriver):
             if row is None or not row['record']['deleted'] or row['lost_bytes']:
                 raise errors.ImageNotFound(image_id=image_id)
             _touch(row, status=status, deleted=False, deleted_at=None)
-            for place in row['locations']:
-                place['status'] = 'active'
+            for place in _places(row, 'pending_delete'):
+                if place['given_up_at'] is None:
+                    place['status'] = 'active'
             return rows.image(row)
 
     # --- tags ----------------------------------------------------------------------------------------------
@@ -218,7 +227,7 @@ class JsonDbDriver(DbDriver):
     # --- uploads -------------------------------------------------------------------------------------------
 
     def upload_begin(self, ctx: RequestContext, upload: Upload, *, from_status: str = 'queued',
-                     to_status: str = 'saving') -> Image:
+                     to_status: str = 'saving', changes: ImageChanges = NO_CHANGES, task: Task | None = None) -> Image:
         with self._writing() as document:
             row = document.expected(ctx, upload.image_id, from_status)
             if document.upload_of(upload.image_id):
@@ -227,8 +236,10 @@ class JsonDbDriver(DbDriver):
             document.uploads[upload.id] = {
                 'id': upload.id, 'image_id': upload.image_id, 'node': upload.node, 'store': upload.store,
                 'owner': upload.owner, 'url': upload.url, 'reserved': upload.reserved, 'started_at': now,
-                'heartbeat_at': now, 'image_status': to_status}
-            _touch(row, status=to_status)
+                'heartbeat_at': now, 'task_id': upload.task_id, 'image_status': to_status}
+            if task is not None:
+                document.new_task(task)
+            _apply(row, changes, status=to_status)
             return rows.image(row)
 
     def upload_heartbeat(self, upload_id: str) -> bool:
@@ -248,25 +259,39 @@ class JsonDbDriver(DbDriver):
                                            wanted=held.stored_bytes + held.reserved_bytes)
 
     def upload_finish(self, ctx: RequestContext, upload_id: str, changes: ImageChanges,
-                      locations: Sequence[Location], *, from_status: str = 'saving') -> Image:
+                      locations: Sequence[Location], *, from_status: str = 'saving',
+                      task: TaskChanges | None = None, ends: bool = True) -> Image:
         with self._writing() as document:
-            row = document.images[document.lease(upload_id)['image_id']]
+            lease = document.lease(upload_id)
+            row = document.images[lease['image_id']]
             if row['record']['deleted']:
                 raise errors.ImageGone(image_id=row['record']['id'])
             _check_status(row, from_status)
+            if task is not None:
+                document.change_task(lease['task_id'], task)
+            if ends:
+                _give_up(_places(row, 'staged'))
+                del document.uploads[upload_id]
+            else:
+                lease |= {'reserved': 0, 'heartbeat_at': rows.later_than(lease['heartbeat_at'])}
             row['locations'] += document.new_locations(locations)
             _apply(row, changes)
-            del document.uploads[upload_id]
             return rows.image(row)
 
-    def upload_abort(self, upload_id: str, *, to_status: str = 'queued') -> bool:
+    def upload_abort(self, upload_id: str, *, to_status: str = 'queued', changes: ImageChanges = NO_CHANGES,
+                     task: TaskChanges | None = None) -> bool:
         with self._writing() as document:
             lease = document.uploads.pop(upload_id, None)
             if lease is None:
                 return False
-            row = document.images[lease['image_id']]
-            if not row['record']['deleted'] and row['record']['status'] == lease['image_status']:
-                _touch(row, status=to_status, **dict.fromkeys(CLEARED))
+            if task is not None and document.is_unfinished(lease['task_id']):
+                document.change_task(lease['task_id'], task)
+            row, back = document.images[lease['image_id']], {}
+            _give_up(_places(row, 'staged'))
+            if row['record']['status'] == lease['image_status']:
+                back = {'status': to_status} | (dict.fromkeys(CLEARED) if to_status == 'queued' else {})
+            if not row['record']['deleted'] and (back or changes):
+                _apply(row, dataclasses.replace(changes, attributes={**back, **changes.attributes}))
             return True
 
     def uploads_expired(self, silent_seconds: float, limit: int = 100) -> list[Upload]:
@@ -290,24 +315,97 @@ class JsonDbDriver(DbDriver):
             lease = document.upload_of(image_id)
             return rows.upload(lease) if lease else None
 
-    # --- locations of deleted images, usage, purge ---------------------------------------------------------
+    # --- tasks ---------------------------------------------------------------------------------------------
+
+    def task_create(self, ctx: RequestContext, task: Task) -> Task:
+        with self._writing() as document:
+            return tasks.task(document.new_task(task))
+
+    def task_get(self, ctx: RequestContext, task_id: str) -> Task:
+        with self._reading() as document:
+            row = document.tasks.get(task_id)
+            if row is None or not tasks.visible(ctx, row):
+                raise errors.TaskNotFound(task_id=task_id)
+            return tasks.task(row)
+
+    def task_list(self, ctx: RequestContext, query: TaskQuery) -> list[Task]:
+        with self._reading() as document:
+            return tasks.page(ctx, list(document.tasks.values()), query)
+
+    def task_update(self, task_id: str, changes: TaskChanges, *, from_status: str | None = None) -> Task:
+        with self._writing() as document:
+            return tasks.task(document.change_task(task_id, changes, from_status))
+
+    def tasks_orphaned(self, older_than_seconds: float, limit: int = 100) -> list[Task]:
+        with self._reading() as document:
+            changed_last = rows.ago(seconds=older_than_seconds)
+            held = {lease['task_id'] for lease in document.uploads.values()}
+            found = [row for row in document.tasks.values() if row['status'] in tasks.UNFINISHED
+                     and row['updated_at'] <= changed_last and row['id'] not in held]
+            return [tasks.task(row) for row in sorted(found, key=lambda row: row['updated_at'])[:limit]]
+
+    def tasks_expire(self, limit: int = 100) -> int:
+        with self._writing() as document:
+            now = rows.now()
+            expired = [row['id'] for row in document.tasks.values() if row['expires_at'] and row['expires_at'] <= now]
+            for task_id in expired[:limit]:
+                del document.tasks[task_id]
+            return len(expired[:limit])
+
+    # --- locations, usage, purge ---------------------------------------------------------------------------
+
+    def location_staged(self, image_id: str) -> Location | None:
+        with self._reading() as document:
+            row = document.images.get(image_id)
+            staged = _places(row, 'staged') if row and not row['record']['deleted'] else []
+            return rows.location(staged[-1]) if staged else None
+
+    def locations_set(self, ctx: RequestContext, image_id: str, locations: Sequence[Location],
+                      changes: ImageChanges = NO_CHANGES, *, from_status: str | None = None,
+                      if_version: int | None = None) -> Image:
+        with self._writing() as document:
+            row = document.expected(ctx, image_id, from_status, if_version)
+            if document.upload_of(image_id):
+                raise errors.StatusConflict(f'An upload of image {image_id} is not settled yet.')
+            had = {place['id']: place for place in _places(row, 'active')}
+            others = [place for place in row['locations'] if place['id'] not in had]
+            wanted = []
+            for place in locations:
+                if place.id is None:
+                    wanted += document.new_locations([dataclasses.replace(place, status='active')])
+                elif place.id in had:
+                    wanted.append(had.pop(place.id) | {'metadata': dict(place.metadata)})
+                else:
+                    raise errors.Invalid(reason=f'Location {place.id} is none of image {image_id}, or named twice.')
+            _give_up(had.values())
+            row['locations'] = wanted + list(had.values()) + others
+            _apply(row, changes)
+            return rows.image(row)
 
     def locations_pending_delete(self, older_than_seconds: float,
                                  limit: int = 100) -> list[tuple[str, Location]]:
         with self._reading() as document:
-            deleted_last = rows.ago(seconds=older_than_seconds)
-            gone = [row for row in document.images.values()
-                    if row['record']['status'] == 'deleted' and row['record']['deleted_at'] <= deleted_last]
-            gone.sort(key=lambda row: row['record']['deleted_at'])
-            return [(row['record']['id'], Location(**place)) for row in gone for place in row['locations']][:limit]
+            since_last, found = rows.ago(seconds=older_than_seconds), []
+            for image_id, row in document.images.items():
+                deleted = row['record']['deleted']
+                if deleted and row['record']['status'] != 'deleted':
+                    continue
+                for place in _places(row, 'pending_delete') + (_places(row, 'staged') if deleted else []):
+                    since = place['given_up_at'] or row['record']['deleted_at']
+                    if since <= since_last:
+                        found.append((since, image_id, rows.location(place)))
+            found.sort(key=lambda item: item[0])
+            return [(image_id, place) for _, image_id, place in found[:limit]]
 
     def location_forget(self, location_id: int) -> None:
         with self._writing() as document:
             for row in document.images.values():
-                kept = [place for place in row['locations']
-                        if place['id'] != location_id or place['status'] == 'active']
-                row['lost_bytes'] = row['lost_bytes'] or len(kept) < len(row['locations'])
-                row['locations'] = kept
+                stays = ('active',) if row['record']['deleted'] else ('active', 'staged')
+                for place in row['locations']:
+                    if place['id'] == location_id and place['status'] not in stays:
+                        row['locations'].remove(place)
+                        row['lost_bytes'] = row['lost_bytes'] or place['given_up_at'] is None
+                        break
 
     def usage(self, owner: str) -> Usage:
         with self._reading() as document:
@@ -349,6 +447,7 @@ class _Document:
         self.content = content
         self.images: dict[str, dict] = content['images']
         self.uploads: dict[str, dict] = content['uploads']
+        self.tasks: dict[str, dict] = content['tasks']
 
     def live(self, image_id: str) -> dict:
         row = self.images.get(image_id)
@@ -394,9 +493,25 @@ class _Document:
         new = []
         for place in locations:
             self.content['last_location_id'] += 1
-            new.append({'url': place.url, 'store': place.store, 'metadata': dict(place.metadata), 'status': 'active',
-                        'id': self.content['last_location_id']})
+            new.append({'url': place.url, 'store': place.store, 'metadata': dict(place.metadata),
+                        'status': 'staged' if place.status == 'staged' else 'active',
+                        'id': self.content['last_location_id'], 'given_up_at': None})
         return new
+
+    def new_task(self, task: Task) -> dict:
+        if task.id in self.tasks:
+            raise errors.Conflict(reason=f'There is a task {task.id} already.')
+        self.tasks[task.id] = tasks.new_row(task)
+        return self.tasks[task.id]
+
+    def change_task(self, task_id: str | None, changes: TaskChanges, from_status: str | None = None) -> dict:
+        row = self.tasks.get(task_id)
+        tasks.check_change(row, task_id, from_status)
+        tasks.change(row, changes)
+        return row
+
+    def is_unfinished(self, task_id: str | None) -> bool:
+        return task_id in self.tasks and self.tasks[task_id]['status'] in tasks.UNFINISHED
 
     def membership(self, image_id: str, member: str) -> dict:
         found = _membership(self.live(image_id), member)
@@ -418,7 +533,29 @@ class _Document:
         return Usage(
             stored_bytes=sum((image.size or 0) * len(image.locations) for image in own),
             reserved_bytes=sum(lease['reserved'] for lease in self.uploads.values() if lease['owner'] == owner),
-            images=len(own), uploading=sum(image.status in ('saving', 'uploading', 'importing') for image in own))
+            images=len(own), uploading=sum(image.status in ('saving', 'uploading', 'importing') for image in own),
+            staged_bytes=sum(image.size or 0 for image in own if _places(self.images[image.id], 'staged')))
+
+
+def _upgraded(content: dict) -> dict:
+    """A document of format 1 as one of format 2."""
+    for row in content['images'].values():
+        row['record'].setdefault('import_state', None)
+        for place in row['locations']:
+            place.setdefault('given_up_at', None)
+    for lease in content['uploads'].values():
+        lease.setdefault('task_id', None)
+    return content | {'format': FORMAT, 'tasks': {}}
+
+
+def _places(row: dict, status: str) -> list[dict]:
+    return [place for place in row['locations'] if place['status'] == status]
+
+
+def _give_up(places: Iterable[dict]) -> None:
+    """The image has no use for them from now on; those that go with a deleted image have no ``given_up_at``."""
+    for place in places:
+        place |= {'status': 'pending_delete', 'given_up_at': rows.now()}
 
 
 def _touch(row: dict, **fields: Any) -> None:
@@ -427,13 +564,13 @@ def _touch(row: dict, **fields: Any) -> None:
     record |= fields | {'version': record['version'] + 1, 'updated_at': rows.later_than(record['updated_at'])}
 
 
-def _apply(row: dict, changes: ImageChanges) -> None:
+def _apply(row: dict, changes: ImageChanges, **more: Any) -> None:
     row['properties'] |= changes.set_properties
     for name in changes.remove_properties:
         row['properties'].pop(name, None)
     if changes.tags is not None:
         row['tags'] = sorted(changes.tags)
-    _touch(row, **changes.attributes)
+    _touch(row, **rows.attributes({**changes.attributes, **more}))
 
 
 def _membership(row: dict, member: str | None) -> dict | None:

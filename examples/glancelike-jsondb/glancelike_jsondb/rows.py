@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from glancelike.plugin import Filter, Image, Location, Member, Upload, query
+from glancelike.plugin import Filter, Image, ImportState, Location, Member, Upload, query
 
-TIMES = ('created_at', 'updated_at', 'deleted_at', 'started_at', 'heartbeat_at')
+TIMES = ('created_at', 'updated_at', 'deleted_at', 'started_at', 'heartbeat_at', 'expires_at')
 #: Fields that the row of an image keeps as its record; the rest of the row is its children.
 IMAGE_FIELDS = tuple(field.name for field in dataclasses.fields(Image)
                      if field.name not in ('properties', 'tags', 'locations'))
@@ -20,20 +20,21 @@ _COMPARE = {query.EQ: operator.eq, query.GT: operator.gt, query.GTE: operator.ge
 
 def now() -> str:
     """The present, as rows keep it: these strings sort like the times that they name."""
-    return _text(datetime.datetime.now(datetime.UTC))
+    return text(datetime.datetime.now(datetime.UTC))
 
 
 def ago(**units: float) -> str:
     """That long before the present (``seconds=5``)."""
-    return _text(datetime.datetime.now(datetime.UTC) - datetime.timedelta(**units))
+    return text(datetime.datetime.now(datetime.UTC) - datetime.timedelta(**units))
 
 
 def later_than(earlier: str) -> str:
     """The present, but always after *earlier*, also where the clock was set back."""
-    return max(now(), _text(_time(earlier) + datetime.timedelta(microseconds=1)))
+    return max(now(), text(_time(earlier) + datetime.timedelta(microseconds=1)))
 
 
-def _text(time: datetime.datetime) -> str:
+def text(time: datetime.datetime) -> str:
+    """The time as rows keep it."""
     return time.isoformat(timespec='microseconds')
 
 
@@ -41,14 +42,14 @@ def _time(text: str | None) -> datetime.datetime | None:
     return None if text is None else datetime.datetime.fromisoformat(text)
 
 
-def _times(row: dict) -> dict:
+def times(row: dict) -> dict:
     """The row with its times as the values of glancelike have them."""
     return row | {name: _time(row[name]) for name in TIMES if name in row}
 
 
 def image_row(image: Image, created_at: str, locations: list[dict]) -> dict[str, Any]:
     """The row of a new image: its record and its children."""
-    record = {name: getattr(image, name) for name in IMAGE_FIELDS}
+    record = attributes({name: getattr(image, name) for name in IMAGE_FIELDS})
     record |= {'created_at': created_at, 'updated_at': created_at, 'deleted_at': None, 'deleted': False, 'version': 1}
     return {'record': record, 'properties': dict(image.properties), 'tags': sorted(image.tags),
             'locations': locations, 'members': [], 'lost_bytes': False}
@@ -56,16 +57,33 @@ def image_row(image: Image, created_at: str, locations: list[dict]) -> dict[str,
 
 def image(row: dict) -> Image:
     """The image with its active locations."""
-    return Image(**_times(row['record']), properties=row['properties'], tags=frozenset(row['tags']),
-                 locations=tuple(Location(**place) for place in row['locations'] if place['status'] == 'active'))
+    return Image(**times(row['record']) | {'import_state': _import_state(row['record']['import_state'])},
+                 properties=row['properties'], tags=frozenset(row['tags']),
+                 locations=tuple(location(place) for place in row['locations'] if place['status'] == 'active'))
+
+
+def attributes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of an image as its record keeps them."""
+    kept = dict(given)
+    if kept.get('import_state') is not None:
+        kept['import_state'] = dataclasses.asdict(kept['import_state'])
+    return kept
+
+
+def _import_state(kept: dict | None) -> ImportState | None:
+    return kept and ImportState(kept['task_id'], tuple(kept['importing_to']), tuple(kept['failed']))
+
+
+def location(row: dict) -> Location:
+    return Location(**{name: value for name, value in row.items() if name != 'given_up_at'})
 
 
 def member(image_id: str, row: dict) -> Member:
-    return Member(image_id=image_id, **_times(row))
+    return Member(image_id=image_id, **times(row))
 
 
 def upload(row: dict) -> Upload:
-    return Upload(**_times({name: value for name, value in row.items() if name != 'image_status'}))
+    return Upload(**times({name: value for name, value in row.items() if name != 'image_status'}))
 
 
 def holds(wanted: Filter, found: Image) -> bool:

@@ -95,7 +95,8 @@ def app_factory(global_conf: Mapping[str, Any], **local_conf: Any) -> Resource:
     schemas = image_schemas(conf)
     view = ImageView(services.locations.shown, direct_url=conf.show_image_direct_url,
                      all_locations=conf.show_multiple_locations, several_stores=several_stores,
-                     nullable=schemas.nullable)
+                     nullable=schemas.nullable,
+                     read_only=frozenset(store.id for store in services.stores.all() if store.read_only))
     store_ids = tuple(store.id for store in services.stores.all()) if several_stores else ()
     images = ImagesController(
         services.images, schemas, view, default_limit=conf.limit_param_default, max_limit=conf.api_limit_max,

@@ -192,6 +192,32 @@ class LifeSuite(DbCase):
 
     # --- threads and processes -----------------------------------------------------------------------------
 
+    @requires(PERSISTENT)
+    def test_a_killed_process_leaves_no_task_without_its_lease(self):
+        """ALL-1: kill -9 among imports: an unfinished task has a lease, an active image a task that succeeded."""
+        self.driver.close()
+        success = TaskChanges({'status': 'success'}, 3600)
+
+        def work(driver: DbDriver, tell: Callable[[Any], None]) -> None:
+            while True:
+                image = driver.image_create(self.admin, Image(id=str(uuid.uuid4())))
+                task = self.task(image_id=image.id)
+                lease = self.lease(image, task_id=task.id)
+                driver.upload_begin(self.admin, lease, to_status='importing', task=task)
+                driver.upload_finish(self.admin, lease.id, ImageChanges({'status': 'active'}),
+                                     [Location('mem://1', 's')], from_status='importing', task=success)
+                tell(image.id)
+
+        self.killed_after(3, work)
+        self.restart()
+        possible = {('queued', (), None, 0), ('importing', ('pending',), 'ours', 0), ('active', ('success',), None, 1)}
+        for image in self.driver.image_list(self.admin, ImageQuery()):
+            tasks = self.driver.task_list(self.admin, TaskQuery(image_id=image.id))
+            upload = self.driver.upload_of_image(image.id)
+            held = upload and ('ours' if [upload.task_id] == [task.id for task in tasks] else 'not ours')
+            self.assertIn((image.status, tuple(task.status for task in tasks), held, len(image.locations)), possible)
+        self.assertEqual([], self.driver.tasks_orphaned(0))
+
     def test_methods_may_be_called_from_several_threads(self):
         """ALL-6: no write is lost, whatever the others do meanwhile."""
         image = self.stored()
@@ -232,6 +258,29 @@ class LifeSuite(DbCase):
         results = [child.next() for child in children]
         self.assertEqual(2, results.count('lost'), results)
         self.assertIn(self.get(image.id).name, results)
+
+    @requires(PERSISTENT, MULTI_PROCESS)
+    def test_of_several_processes_one_begins_an_import(self):
+        """LIFE-6, UPLOAD-15: there is one task, and the Upload carries its id."""
+        image = self.stored()
+
+        def work(driver: DbDriver, tell: Callable[[Any], None]) -> None:
+            task = self.task(image_id=image.id)
+            tell('ready')
+            try:
+                driver.upload_begin(self.owner, self.lease(image, task_id=task.id), task=task)
+                tell(task.id)
+            except errors.StatusConflict:
+                tell('lost')
+
+        children = [_Child(self, self.driver, work) for _ in range(3)]
+        for child in children:
+            self.assertEqual('ready', child.next())
+        results = [child.next() for child in children]
+        self.assertEqual(2, results.count('lost'), results)
+        [task] = self.driver.task_list(self.admin, TaskQuery())
+        self.assertIn(task.id, results)
+        self.assertEqual(task.id, self.driver.upload_of_image(image.id).task_id)
 
     @requires(PERSISTENT, MULTI_PROCESS)
     def test_no_write_of_several_processes_is_lost(self):
@@ -281,7 +330,6 @@ class LifeSuite(DbCase):
                     (errors.MemberNotFound, lambda i=odd: self.driver.member_get(self.admin, i, 'm')),
                     (errors.ImageNotFound, lambda i=odd: self.driver.locations_set(self.admin, i, ())),
                     (errors.TaskNotFound, lambda i=odd: self.driver.task_get(self.admin, i)),
-                    (errors.TaskNotFound, lambda i=odd: self.driver.task_update(i, TaskChanges({'step': 's'}))),
                     (errors.InvalidMarker, lambda i=odd: self.driver.task_list(self.admin, TaskQuery(marker=i))),
                     (errors.StatusConflict, lambda i=odd: self.driver.upload_reserve(i, 1, None)),
                     (errors.StatusConflict, lambda i=odd, c=changes: self.driver.upload_finish(

@@ -308,11 +308,11 @@ class LocationSuite(DbCase):
 
     def test_purge_leaves_an_image_whose_staged_bytes_must_still_go(self):
         """PURGE-1: they are found afterwards."""
-        image = self.staged('mem://s1', tags=frozenset({'t'}))
+        image = self.staged('mem://s1', properties={'p': '1'})
         self.driver.image_delete(self.admin, image.id)
         self.driver.purge(0, None, images=True)
         self.assertEqual(['mem://s1'], [place.url for _, place in self.driver.locations_pending_delete(0)])
-        self.assertEqual({'t'}, self.driver.image_restore(self.admin, image.id, 'uploading').tags)
+        self.assertEqual({'p': '1'}, dict(self.driver.image_restore(self.admin, image.id, 'uploading').properties))
 
     def test_purge_leaves_what_a_living_image_gave_up(self):
         """PURGE-1: its bytes must still go."""

@@ -20,7 +20,7 @@ def make(task: Task, job: RunningJob, parts: Parts, endings: Endings, token: str
     :raises ValueError: there is none for tasks of this type
     """
     if task.type in (tasks.IMPORT, tasks.IMAGE_IMPORT):
-        return import_image.make(Importing(parts, job, token), endings, parallel)
+        return import_image.make(Importing(parts, job, endings, token), endings, parallel)
     if task.type == tasks.LOCATION_IMPORT and parts.hashing is not None:
         return location_import.make(parts.hashing, job)
     raise ValueError(f'no flow for tasks of type {task.type}')

@@ -72,3 +72,15 @@ class ImportMethod:
     def facts(self) -> Mapping[str, Any]:
         """METHOD-8  What callers may know, for ``GET /v2/info/import``: JSON-able, no credential."""
         return {}
+
+    @classmethod
+    def for_compliance(cls, folder: str) -> Mapping[str, Any] | None:
+        """Optional: option values with which ``glance-drivers check import-method`` tries the method out.
+
+        For a method that fetches what the ``uri`` of a request names: it is given one of a web server on 127.0.0.1,
+        and must give up one that does not answer within seconds.
+
+        :param folder: an empty folder, removed after the trial
+        :returns: values other than the defaults; None where the method fetches in another way
+        """
+        return None

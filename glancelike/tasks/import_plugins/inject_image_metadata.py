@@ -24,7 +24,8 @@ class InjectImageMetadata(ImportPlugin):
     OPTIONS = (
         cfg.Opt('inject', type=cfg_types.Dict(cfg_types.String()), default={}, sample_default='', help="""
 Properties that an imported image gets, as ``name:value`` pairs with commas between them; names and values may stand in
-double quotes, and have no comma in them. They replace those of the same name. Names that begin with ``os_glance`` are left out."""),
+double quotes, and have no comma in them. They replace those of the same name. Names that begin with ``os_glance`` are
+left out."""),
         cfg.ListOpt('ignore_user_roles', default=[_ADMIN], bounds=False, help="""
 Whoever imports with one of these roles gets no properties from ``inject``."""),
     )

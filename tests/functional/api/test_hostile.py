@@ -15,9 +15,9 @@ INSIDE = re.compile(r'Traceback|File "|\.py\b|/site-packages|glancelike\.|sqlite
 
 METHODS = ('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'BREW', 'get', 'G\xe9T', 'A' * 500)
 PIECES = ('images', 'members', 'file', 'tags', 'actions', 'deactivate', 'schemas', 'image', 'info', 'stores', 'usage',
-          'detail', '..', '.', '', '\x00', '%00', '\xff\xfe', '\xc3\xa9', "' OR 1=1 --", '<script>', '\r\nX-Evil: 1',
-          'a' * 3000, '\xf0\x9f\x98\x80', '\xed\xa0\x80', '{image_id}', '*', '\\', '%2e%2e', 'null', '-1', '~',
-          '\x7f')
+          'detail', 'stage', 'import', 'tasks', 'export', 'locations', '..', '.', '', '\x00', '%00', '\xff\xfe',
+          '\xc3\xa9', "' OR 1=1 --", '<script>', '\r\nX-Evil: 1', 'a' * 3000, '\xf0\x9f\x98\x80', '\xed\xa0\x80',
+          '{image_id}', '*', '\\', '%2e%2e', 'null', '-1', '~', '\x7f')
 TEXTS = ('', 'x', '\x00', '\xff', '%00', '%ff', '%f0%9f%98%80', 'in:', 'in:"', 'in:a,"', 'eq:', 'gt:', 'lt:2020',
          'nope:x', 'gt:9999-99-99', 'gte:0000-00-00T00:00:00Z', 'lt:9999-12-31T23:59:59Z',
          'eq:0001-01-01T00:00:00+14:00',
@@ -125,6 +125,38 @@ class HostileTests:
                          f'{self.path}/file'):
                 self.send(self.pick('POST', 'PUT', 'PATCH'), path, body=body,
                           headers={'Content-Type': self.pick('application/json', PATCH_V21, '')})
+
+    def test_documents_of_imports_and_tasks(self):
+        self.path = self.create(ADMIN)['self']
+        good = {'method': {'name': 'web-download', 'uri': 'http://127.0.0.1:1/'}, 'stores': ['a'], 'all_stores': False,
+                'all_stores_must_succeed': True, 'type': 'import',
+                'input': {'import_from': 'http://127.0.0.1:1/', 'import_from_format': 'raw',
+                          'image_properties': {'name': 'x'}}}
+        for name in ('', *good):
+            for value in (*VALUES, *self.random.sample(TEXTS, 6)):
+                self.send_both({**good, name: value})
+        for outer, names in (('method', ('name', 'uri', 'checksum', 'credentials', 'glance_region', 'glance_image_id')),
+                             ('input', good['input'])):
+            for name in names:
+                for value in (*VALUES, *self.random.sample(TEXTS, 6)):
+                    self.send_both({**good, outer: {**good[outer], name: value}})
+        for name in FIELDS:
+            for value in VALUES:
+                document = {**good, 'input': {**good['input'], 'image_properties': {name: value}}}
+                self.send('POST', '/v2/tasks', body=json.dumps(document).encode())
+        for body in BODIES:
+            for path in (f'{self.path}/import', f'{self.path}/stage', '/v2/tasks'):
+                self.send(self.pick('POST', 'PUT', 'DELETE'), path, body=body, headers={'Content-Type': OCTETS})
+
+    def send_both(self, document):
+        body = json.dumps(document).encode()
+        self.send('POST', f'{self.path}/import', body=body)
+        self.send('POST', '/v2/tasks', body=body)
+
+    def test_filters_of_tasks(self):
+        for name in ('type', 'status', 'image_id', 'sort_key', 'sort_dir', 'limit', 'marker', *NAMES):
+            for value in TEXTS:
+                self.send(path='/v2/tasks', query=f'{name}={value}')
 
     def test_patches(self):
         paths = [f'/{field}' for field in FIELDS] + ['', '/', '//', '/~', '/~2', '/a/b', '/locations/-', '/locations/0',

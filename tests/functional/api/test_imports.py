@@ -132,7 +132,7 @@ class ImportTests:
         self.upload(image['id'], DATA)
 
     def test_an_import_under_way_shows_its_progress_and_is_cancelled(self):
-        image, (url, go_on) = self.create(), self.slow()
+        image, (url, _) = self.create(), self.slow()
         self.cancel(image, status=409)
         self.begin(image, 'web-download', uri=url)
         shown = self.show(image['id'])
@@ -251,6 +251,7 @@ class TaskTests:
             'import_from': server.url(server.put(DATA)), 'import_from_format': 'raw',
             'image_properties': {'name': 'made by a task', 'visibility': 'public', 'tags': ['t'], 'own': 'x'}}})
         self.assertTrue(answer.headers['Location'].endswith(f"/v2/tasks/{answer.json['id']}"))
+        self.assertIsNotNone(answer.json['created_at'])
 
         def ended():
             task = self.ask(f"/v2/tasks/{answer.json['id']}", ctx=ADMIN, status=200).json
@@ -262,7 +263,9 @@ class TaskTests:
             image[name] for name in ('status', 'name', 'disk_format', 'visibility', 'tags', 'own')))
 
     def test_a_task_that_cannot_work_fails_at_once_or_is_refused(self):
-        for given in ({'import_from': 'ftp://x/y'}, {'import_from': 'http://127.0.0.1/', 'image_properties': {'size': 1}}):
+        for given in ({'import_from': 'ftp://x/y'},
+                      {'import_from': 'ftp://x/y', 'image_properties': {'protected': True}},
+                      {'import_from': 'http://127.0.0.1/', 'image_properties': {'size': 1}}):
             task = self.ask('/v2/tasks', 'POST', ctx=ADMIN, status=201,
                             document={'type': 'import', 'input': given}).json
             self.assertEqual('failure', task['status'])
@@ -270,7 +273,8 @@ class TaskTests:
         self.assertEqual([], self.names(ctx=ADMIN))
         for document in ({'type': 'export', 'input': {}}, {'type': 'import', 'input': {}}, {'type': 'import'}, {}, [],
                          {'type': 'import', 'input': {'import_from': 1}},
-                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': []}}):
+                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': []}},
+                         {'type': 'import', 'input': {'import_from': 'http://x/', 'image_properties': {'tags': 'a'}}}):
             self.ask('/v2/tasks', 'POST', ctx=ADMIN, document=document, status=400)
 
     def test_schemas(self):
@@ -309,7 +313,7 @@ class TestSeveralStores(ImportCase):
 
     def test_every_store_that_takes_images(self):
         shown = self.imported(all_stores=True)  # what Tempest sends by default
-        self.assertEqual({'fast', 'cold'}, set(shown['stores'].split(',')))
+        self.assertEqual('cold,fast', shown['stores'])
         self.assertEqual(('', ''), (shown['os_glance_importing_to_stores'], shown['os_glance_failed_import']))
 
     def test_named_stores_and_the_default(self):
@@ -337,7 +341,7 @@ class TestSeveralStores(ImportCase):
         self.assertEqual(('cold,fast', ''),
                          (shown['os_glance_importing_to_stores'], shown['os_glance_failed_import']))
         go_on.set()
-        self.assertEqual({'cold', 'fast'}, set(self.ended(image)[1]['stores'].split(',')))
+        self.assertEqual('cold,fast', self.ended(image)[1]['stores'])
 
     def test_copies_are_for_administrators(self):
         image = self.active(DATA)
@@ -346,8 +350,8 @@ class TestSeveralStores(ImportCase):
         self.begin(image, 'copy-image', ADMIN, 400, body={'stores': ['fast']})
         self.begin(image, 'copy-image', ADMIN, body={'stores': ['cold']})
         task, shown = self.ended(image)
-        self.assertEqual(({'fast', 'cold'}, 'active', ''), (
-            set(shown['stores'].split(',')), shown['status'], shown['os_glance_importing_to_stores']), task)
+        self.assertEqual(('cold,fast', 'active', ''), tuple(
+            shown[name] for name in ('stores', 'status', 'os_glance_importing_to_stores')), task)
         self.begin(image, 'copy-image', ADMIN, body={'all_stores': True})  # nothing is left to do
         self.assertEqual('success', self.ended(image)[0]['status'])
 
@@ -369,6 +373,25 @@ class TestImportOff(app.AppTestCase):
             self.ask(where, method, status=404, Content_Type=OCTETS)
         self.assertNotIn('v2.6', [one['id'] for one in self.ask('/versions').json['versions']])
         self.assertEqual([], self.ask(f'{path}/tasks', status=200).json['tasks'])
+
+    def test_a_task_says_that_no_method_can_be_used(self):
+        task = self.ask('/v2/tasks', 'POST', ctx=ADMIN, status=201, document={'type': 'import', 'input': {
+            'import_from': 'http://x/', 'import_from_format': 'raw'}}).json
+        self.assertEqual(('failure', 'No import method can be used here.'), (task['status'], task['message']))
+        self.assertEqual([], self.names(ctx=ADMIN))
+
+
+class TestReadOnlyStores(ImportCase):
+    """No store takes images."""
+
+    backend = {'DEFAULT': {'db_auto_create': True, 'enabled_backends': 'web:http'},
+               'database': {'connection': 'sqlite:///{tmp}/glance.sqlite'},
+               'glance_store': {'default_backend': 'web'}}
+
+    def test_an_import_to_all_stores_is_refused_when_none_takes_images(self):
+        image = self.create()
+        self.begin(image, 'web-download', uri='http://127.0.0.1/', body={'all_stores': True}, status=410)
+        self.assertEqual([], self.tasks(image))
 
 
 class TestNoStaging(app.AppTestCase):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,12 +31,15 @@ class ClientCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.api = self.useFixture(GlanceApi(self.config))
+        self.api = self.make_api()
         self.disk = self.tmp / 'disk.qcow2'
         raw = self.tmp / 'disk.raw'
         raw.write_bytes(b'some blocks' * 200_000)
         self.qemu('convert', '-O', 'qcow2', str(raw), str(self.disk))
         self.virtual_size = json.loads(self.qemu('info', '--output=json', str(self.disk)))['virtual-size']
+
+    def make_api(self):
+        return self.useFixture(GlanceApi(self.config))
 
     def qemu(self, *arguments):
         try:
@@ -44,9 +48,15 @@ class ClientCase(base.TestCase):
             self.skipTest('qemu-img is not installed')
 
     def run_client(self, *command, fails=False):
-        """Output of a command line client."""
-        done = subprocess.run([str(BIN / command[0]), *map(str, command[1:])], capture_output=True, text=True,
-                              timeout=TIMEOUT_SECONDS, env={'PATH': '/usr/bin:/bin', 'HOME': str(self.tmp)})
+        """Output of a command line client. It has a terminal: from any other input it would read image data."""
+        ends = os.openpty()
+        try:
+            done = subprocess.run([str(BIN / command[0]), *map(str, command[1:])], capture_output=True, text=True,
+                                  stdin=ends[1], timeout=TIMEOUT_SECONDS,
+                                  env={'PATH': '/usr/bin:/bin', 'HOME': str(self.tmp)})
+        finally:
+            for end in ends:
+                os.close(end)
         self.assertEqual(fails, done.returncode != 0,
                          f'{command}: {done.stdout} {done.stderr} {self.api.log_text()[-3000:]}')
         return done.stdout + done.stderr if fails else done.stdout

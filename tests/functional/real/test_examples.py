@@ -14,7 +14,8 @@ from pathlib import Path
 from tests import base
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-EXAMPLES = ('glancelike-ramfs', 'glancelike-jsondb', 'glancelike-project-tags')
+EXAMPLES = ('glancelike-ramfs', 'glancelike-jsondb', 'glancelike-project-tags', 'glancelike-mirror-download',
+            'glancelike-image-policy')
 INSTALL_SECONDS = 900
 RUN_SECONDS = 300
 # What an installation needs; the checkout itself may hold virtual environments and data.
@@ -68,15 +69,22 @@ class ExamplesTest(base.TestCase):
     def test_the_property_policy_holds_the_contract(self):
         self.assertRegex(self.suite_of('glancelike-project-tags'), r'Ran [1-9]\d* tests')
 
+    def test_the_import_method_holds_the_contract(self):
+        self.assertRegex(self.suite_of('glancelike-mirror-download'), r'Ran [1-9]\d* tests')
+
+    def test_the_import_plugin_holds_the_contract(self):
+        self.assertRegex(self.suite_of('glancelike-image-policy'), r'Ran [1-9]\d* tests')
+
     def test_the_installed_drivers_are_listed_with_their_packages(self):
         found = json.loads(self.run_command(RUN_SECONDS, self.bin / 'glance-drivers', 'list', '--json'))
         packages = {(one['name'], one['package']): one['error'] for one in found}
         for name, package in (('ramfs', 'glancelike-ramfs'), ('jsondb', 'glancelike-jsondb'),
-                              ('filesystem', 'glancelike')):
+                              ('filesystem', 'glancelike'), ('image_policy', 'glancelike-image-policy')):
             self.assertIsNone(packages[name, package])
 
     def test_the_installed_drivers_get_their_certificate(self):
-        for kind, name in (('store', 'ramfs'), ('store', 'filesystem'), ('db', 'jsondb'), ('db', 'simple')):
+        for kind, name in (('store', 'ramfs'), ('store', 'filesystem'), ('db', 'jsondb'), ('db', 'simple'),
+                           ('import-plugin', 'image_policy'), ('import-method', 'web-download')):
             certificate = self.run_command(RUN_SECONDS, self.bin / 'glance-drivers', 'check', kind, name)
             self.assertIn('held', certificate)
             self.assertNotRegex(certificate, r'(?m)\bFAILED\b')

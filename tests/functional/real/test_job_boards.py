@@ -1,6 +1,7 @@
 """The job board on each of its three back ends, and workers that look at it; real servers, tasks that do nothing."""
 
 import collections
+import shutil
 import threading
 import time
 import uuid
@@ -17,7 +18,7 @@ from glancelike.tasks.runner import BUSY, FINISHED, LATER
 from glancelike.tasks.worker import Worker, WorkerSettings
 from tests import base, servers
 from tests.servers.etcd import Etcd
-from tests.servers.process import free_port, wait_until
+from tests.servers.process import Process, free_port, port_answers, wait_until
 from tests.servers.redis import Redis
 from tests.servers.zookeeper import ZooKeeper
 from tests.unit.tasks.test_executor import Runner
@@ -172,6 +173,19 @@ class RedisBoardTest(OnRedis, BoardMixin, base.TestCase):
         wrong = Board(self.settings(server, password='wrong-hidden-word'), 'a')
         error = self.assertRaises(errors.JobBoardUnavailable, wrong.postings)
         self.assertThat(str(error) + repr(self.settings(server, password='hidden-word')), Not(Contains('hidden-word')))
+
+
+    def test_the_master_is_found_through_sentinels(self):
+        master, port = servers.use(self, Redis()), free_port()
+        conf = self.tmp / 'sentinel.conf'
+        conf.write_text(f'port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master.port} 1\n')
+        sentinel = Process([shutil.which('redis-server'), conf, '--sentinel'], self.tmp / 'sentinel.log', cwd=self.tmp)
+        self.addCleanup(sentinel.kill9)
+        sentinel.wait_ready(lambda: port_answers(port), SECONDS, 'the sentinel')
+        board = Board(BoardSettings(self.backend, (('127.0.0.1', port),), name=self.name, redis_sentinel='main'), 'a')
+        self.addCleanup(board.close)
+        self.assertThat(self.posted(board), HasLength(1))
+        self.assertThat(self.board(server=master).postings(), HasLength(1))
 
 
 class EtcdBoardTest(OnEtcd, BoardMixin, base.TestCase):

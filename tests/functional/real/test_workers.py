@@ -14,6 +14,7 @@ from tests import base, servers
 from tests.servers.etcd import Etcd
 from tests.servers.glance_api import GlanceApi
 from tests.servers.glance_worker import GlanceWorker
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import free_port, wait_until
 from tests.servers.redis import Redis
 from tests.servers.zookeeper import ZooKeeper
@@ -96,12 +97,16 @@ class WorkersTestCase(base.TestCase):
         self.assertThat(document['os_hash_value'], Equals(hashlib.sha512(data).hexdigest()))
 
     def assert_clean(self, images):
-        """Stores and staging hold those images and nothing else; no task is unfinished, no step is noted."""
+        """As ``assert_nothing_else``, and no step is noted."""
+        self.assert_nothing_else(images)
+        for table in ('logbooks', 'flowdetails', 'atomdetails'):
+            wait_until(lambda table=table: self.rows(f'SELECT uuid FROM {table}') == [], SECONDS, f'an empty {table}')
+
+    def assert_nothing_else(self, images):
+        """Stores and staging hold those images and nothing else; no task is unfinished."""
         wait_until(lambda: self.files('staging') == [] and self.files('work') == [], SECONDS, 'staging to be empty')
         self.assertThat(self.files('images'), Equals(sorted(images)))
         self.assertThat(self.rows("SELECT id FROM tasks WHERE status NOT IN ('success', 'failure')"), HasLength(0))
-        for table in ('logbooks', 'flowdetails', 'atomdetails'):
-            wait_until(lambda table=table: self.rows(f'SELECT uuid FROM {table}') == [], SECONDS, f'an empty {table}')
 
     def files(self, folder):
         return sorted(name for _path, _folders, names in os.walk(self.tmp / folder) for name in names)
@@ -112,7 +117,8 @@ class WorkersTestCase(base.TestCase):
             return connection.exec_driver_sql(statement).fetchall()
 
     def is_begun(self, worker):
-        return 'begins' in worker.log_text()
+        text = worker.log_text()
+        return 'begins' in text or 'is over' in text
 
 
 class OneBoardMixin:
@@ -208,6 +214,24 @@ class RedisWorkersTest(OneBoardMixin, WorkersTestCase):
             worker = self.worker(node)
             self.assertThat(worker.process.terminate(SECONDS, number), Equals(0))
 
+    def test_a_second_signal_ends_a_worker_that_waits_for_something(self):
+        silent = socket.create_server(('127.0.0.1', free_port()))
+        self.addCleanup(silent.close)
+        silent.settimeout(SECONDS)
+        node = self.node(jobboard={'hosts': f'127.0.0.1:{silent.getsockname()[1]}', 'call_seconds': 120,
+                                   'stop_seconds': 120})
+        worker = self.worker(node)
+        caller, _address = silent.accept()
+        self.addCleanup(caller.close)
+        worker.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: 'Told to stop' in worker.log_text(), SECONDS, 'the first to arrive')
+
+        def has_ended():
+            worker.process.send_signal(signal.SIGTERM)
+            return not worker.process.alive()
+        wait_until(has_ended, SECONDS, 'the end')
+        self.assertThat(worker.process.wait(SECONDS), Equals(-signal.SIGTERM))
+
     def test_the_loss_of_the_board_is_survived_by_everybody(self):
         node = self.node(max_bytes_per_second=2 * MIB)
         worker = self.worker(node)
@@ -249,6 +273,59 @@ class RedisWorkersTest(OneBoardMixin, WorkersTestCase):
         with open(f'/proc/{worker.pid}/maps') as maps:
             self.assertThat(maps.read(), Not(Contains('greenlet')))
         self.assertThat(worker.log_text(), Not(Contains('ventlet')))
+
+
+class LocalTest(WorkersTestCase):
+    """Tasks in the API process."""
+
+    def begun_node(self, data):
+        node = self.node(task_executor='local', max_bytes_per_second=MIB)
+        image_id = self.begin(node, data)
+        wait_until(lambda: self.files('images'), SECONDS, 'bytes in the store')
+        return node, image_id
+
+    def test_a_node_that_is_stopped_gives_its_work_back_and_takes_it_up_again(self):
+        data = os.urandom(5 * MIB)
+        node, image_id = self.begun_node(data)
+        self.assertThat(node.terminate(), Equals(0))
+        self.assertThat(self.rows('SELECT node FROM image_uploads'), Equals([('',)]))
+        node.start()
+        self.wait_active(node, image_id, data)
+        self.assert_nothing_else([image_id])
+
+    def test_a_node_that_is_killed_takes_its_work_up_again(self):
+        data = os.urandom(5 * MIB)
+        node, image_id = self.begun_node(data)
+        node.kill9()
+        node.start()
+        self.wait_active(node, image_id, data)
+        self.assert_nothing_else([image_id])
+
+
+class LostDatabaseTest(WorkersTestCase):
+    """The database is killed while a worker works, and comes back with what it had."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = servers.use(self, PostgreSQL())
+        self.url = self.server.create_database('glance')
+
+    def database(self):
+        return self.url
+
+    def test_work_goes_on_when_the_database_is_back(self):
+        node = self.node(max_bytes_per_second=MIB)
+        worker = self.worker(node)
+        data = os.urandom(6 * MIB)
+        image_id = self.begin(node, data)
+        wait_until(lambda: self.is_begun(worker) and self.files('images'), SECONDS, 'bytes in the store')
+        self.server.kill()
+        wait_until(lambda: self.request(node, 'GET', f'/v2/images/{image_id}')[0] == 503, SECONDS, 'the loss')
+        wait_until(lambda: 'cannot be noted now' in worker.log_text(), SECONDS, 'a step that is done')
+        self.server.start()
+        wait_until(lambda: self.request(node, 'GET', f'/v2/images/{image_id}')[0] == 200, SECONDS, 'the database')
+        self.wait_active(node, image_id, data)
+        self.assert_clean([image_id])
 
 
 class EtcdWorkersTest(OneBoardMixin, WorkersTestCase):

@@ -36,7 +36,8 @@ class ListTest(Case):
         code, text, _ = self.run_it('list')
         self.assertEqual(0, code)
         for word in ('glancelike.store_drivers', 'filesystem', 'glancelike.db_drivers', 'sqlalchemy',
-                     'glancelike.property_protections', 'roles', 'location_order', 'noop'):
+                     'glancelike.property_protections', 'roles', 'location_order', 'noop',
+                     'glancelike.import_methods', 'web-download', 'glancelike.import_plugins', 'image_conversion'):
             self.assertIn(word, text)
 
     def test_a_broken_driver_is_listed_with_the_reason(self):
@@ -62,6 +63,14 @@ class CheckTest(Case):
         self.assertEqual(0, code, text)
         self.assertRegex(text, r'ADD-2 +held')
         self.assertIn('HOLDS every clause that was tested', text)
+
+    def test_import_methods_and_plugins_can_be_checked(self):
+        code, text, _ = self.run_it('check', 'import-plugin', 'no_op')
+        self.assertEqual(0, code, text)
+        self.assertIn('HOLDS every clause that was tested', text)
+        code, _, text = self.run_it('check', 'import-method', 'glance-direct')
+        self.assertEqual(1, code)
+        self.assertIn('ERROR: driver \'glance-direct\' fetches nothing', text)
 
     def test_a_broken_driver_is_told_and_the_exit_code_is_1(self):
         code, text, _ = self.run_it('check', 'store', 'tests.broken.store_trial.TrialStore')

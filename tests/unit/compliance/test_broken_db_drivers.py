@@ -7,7 +7,9 @@ from glancelike.compliance.db import DbSuite
 from glancelike.compliance.requires import clauses_of
 from glancelike.db_drivers.simple.driver import SimpleDriver
 from tests import base
-from tests.broken import db_images, db_lists, db_members, db_uploads
+from tests.broken import db_images, db_imports, db_lists, db_members, db_tasks, db_uploads
+
+MODULES = (db_images, db_imports, db_lists, db_members, db_tasks, db_uploads)
 
 #: What each driver's fault breaks, by the contract's own numbers.
 EXPECTED = {
@@ -18,7 +20,8 @@ EXPECTED = {
     db_images.TwoWinnersDriver: {'IMAGE-UPDATE-5'},
     db_images.KeepsSizeDriver: {'IMAGE-UPDATE-7'},
     db_images.DeletesProtectedDriver: {'IMAGE-DELETE-2'},
-    db_images.DeleteForgetsLocationsDriver: {'IMAGE-DELETE-1', 'IMAGE-RESTORE-2', 'LOCATION-1', 'LOCATION-2'},
+    db_images.DeleteForgetsLocationsDriver: {'IMAGE-DELETE-1', 'IMAGE-RESTORE-2', 'LOCATION-1', 'LOCATION-2',
+                                             'LOCATION-4', 'PURGE-1', 'UPLOAD-18'},
     db_images.RestoresWithoutTagsDriver: {'IMAGE-RESTORE-2'},
     db_images.TagsLeaveVersionDriver: {'TAG-4'},
     db_images.OneTagTooManyDriver: {'TAG-3'},
@@ -44,13 +47,43 @@ EXPECTED = {
     db_uploads.TakenOverTwiceDriver: {'UPLOAD-12'},
     db_uploads.AbortLeavesSizeDriver: {'UPLOAD-10'},
     db_uploads.AbortMovesAnythingDriver: {'UPLOAD-10'},
-    db_uploads.FinishesDeletedDriver: {'UPLOAD-9'},
-    db_uploads.ForgetsTheLeaseDriver: {'UPLOAD-3'},
+    db_uploads.FinishesDeletedDriver: {'UPLOAD-9', 'UPLOAD-16'},
+    db_uploads.ForgetsTheLeaseDriver: {'UPLOAD-3', 'UPLOAD-15'},
     db_uploads.ImmortalLeaseDriver: {'UPLOAD-4'},
     db_uploads.CountsImagesOfOthersDriver: {'USAGE-1'},
     db_uploads.PurgesLiveImagesDriver: {'PURGE-1'},
     db_uploads.PurgesWithBytesLeftDriver: {'PURGE-1'},
     db_uploads.PurgesChildrenLastDriver: {'PURGE-2'},
+    db_tasks.LosesRequestIdsDriver: {'TASK-1'},
+    db_tasks.OverwritesTasksDriver: {'TASK-2'},
+    db_tasks.OwnerlessTasksForAllDriver: {'TASK-3'},
+    db_tasks.BreaksTiesUpwardsDriver: {'TASK-4'},
+    db_tasks.TakesForeignMarkersDriver: {'TASK-5'},
+    db_tasks.KeepsTotalsDriver: {'TASK-6'},
+    db_tasks.AbsentTasksConflictDriver: {'TASK-7'},
+    db_tasks.RevivesTasksDriver: {'TASK-8'},
+    db_tasks.TwoWorkersWinDriver: {'TASK-8'},
+    db_tasks.KeepsTokensDriver: {'TASK-9'},
+    db_tasks.NeverExpiresDriver: {'TASK-9', 'TASK-11'},
+    db_tasks.TakesRunningTasksForOrphansDriver: {'TASK-10'},
+    db_tasks.ExpiresWithoutLimitDriver: {'TASK-11'},
+    db_imports.TaskWithoutLeaseDriver: {'UPLOAD-15'},
+    db_imports.FinishesEndedTasksDriver: {'UPLOAD-16'},
+    db_imports.KeepsReservationsDriver: {'UPLOAD-17'},
+    db_imports.AbortLeavesStagedDriver: {'UPLOAD-18'},
+    db_imports.AbortLosesChangesDriver: {'UPLOAD-19'},
+    db_imports.ClearsCopiedImagesDriver: {'UPLOAD-10'},
+    db_imports.DeleteForgetsStagedDriver: {'IMAGE-DELETE-1'},
+    db_imports.RestoresGivenUpDriver: {'IMAGE-RESTORE-2', 'UPLOAD-18'},
+    db_imports.MissesGivenUpDriver: {'IMAGE-RESTORE-2'},
+    db_imports.GivenUpAtOnceDriver: {'LOCATION-1'},
+    db_imports.ForgetsStagedDriver: {'LOCATION-2'},
+    db_imports.OldestStagedDriver: {'LOCATION-3'},
+    db_imports.KeepsTheOldOrderDriver: {'LOCATION-4'},
+    db_imports.SetsDuringUploadsDriver: {'LOCATION-5'},
+    db_imports.TakesAnyLocationIdDriver: {'LOCATION-5'},
+    db_imports.CountsStagedTwiceDriver: {'USAGE-1'},
+    db_imports.PurgesStagedDriver: {'PURGE-1'},
 }
 
 
@@ -69,7 +102,7 @@ class BrokenDbDriversTest(base.TestCase):
     """One test for each broken driver, made below."""
 
     def test_every_broken_driver_is_expected_to_break_something(self):
-        drivers = {kind for module in (db_images, db_lists, db_members, db_uploads) for kind in vars(module).values()
+        drivers = {kind for module in MODULES for kind in vars(module).values()
                    if isinstance(kind, type) and issubclass(kind, SimpleDriver) and kind is not SimpleDriver}
         self.assertEqual(drivers, set(EXPECTED))
         self.assertTrue(all(EXPECTED.values()))

@@ -100,6 +100,27 @@ class OtherCertificatesTest(base.TestCase):
             certificate = installed.check_location_strategy(name)
             self.assertTrue(certificate.holds, certificate.lines())
 
+    def test_import_plugins_hold(self):
+        for name in ('no_op', 'image_decompression'):
+            certificate = installed.check_import_plugin(name)
+            self.assertTrue(certificate.holds, certificate.lines())
+            self.assertEqual(HELD, certificate.outcome('PLUGIN-4'))
+
+    def test_a_broken_import_plugin_is_named_clause_by_clause(self):
+        certificate = installed.check_import_plugin('tests.broken.import_plugins.KnowsNoBound')
+        broken = [clause for clause in certificate.clauses if certificate.outcome(clause) == FAILED]
+        self.assertEqual(['PLUGIN-6'], broken)
+
+    def test_an_import_method_that_fetches_gets_a_web_server(self):
+        certificate = installed.check_import_method('web-download')
+        self.assertTrue(certificate.holds, certificate.lines())
+        self.assertEqual(HELD, certificate.outcome('METHOD-4'))
+
+    def test_import_methods_that_cannot_be_tried_without_a_test_file_are_told(self):
+        for name, reason in (('glance-direct', 'fetches nothing'), ('glance-download', 'test file')):
+            error = self.assertRaises(errors.ConfigurationError, installed.check_import_method, name)
+            self.assertIn(reason, str(error))
+
     def test_the_simple_database_holds(self):
         certificate = installed.check_db('simple')
         self.assertTrue(certificate.holds, certificate.lines())

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import time
 
 from glancelike import errors
 from glancelike.compliance.web_server import WebServer
@@ -75,11 +76,11 @@ class LocationsTestCase(DataTestCase):
         return [*super().specs(), StoreSpec('web', web)]
 
     def build(self, policy='', quotas=None, *, several_stores=True, hashes=True, url_filter=None, retries=3, cap=2**40,
-              **more):
+              clock=time.monotonic, **more):
         super().build(policy, quotas, **more)
         quotas = quotas or Quotas()
         rules = LocationRules(self.db, self.stores, quotas, several_stores=several_stores, url_filter=url_filter,
-                              image_size_cap=cap)
+                              image_size_cap=cap, clock=clock)
         self.endings = Endings(self.db, self.locations, self.notifier)
         self.executor = Posted()
         self.image_locations = ImageLocationService(
@@ -88,7 +89,7 @@ class LocationsTestCase(DataTestCase):
             hashes=hashes, several_stores=several_stores)
         self.hashing = LocationHashing(
             db=self.db, stores=self.stores, threads=self.threads, endings=self.endings, notifier=self.notifier,
-            format_rules=FormatRules(), image_size_cap=cap, retries=retries)
+            format_rules=FormatRules(), image_size_cap=cap, retries=retries, deadline_seconds=60, clock=clock)
         self.images = ImageService(
             self.db, self.enforcer, Protections(), quotas, self.locations, self.notifier, disk_formats=DISK_FORMATS,
             container_formats=CONTAINER_FORMATS)

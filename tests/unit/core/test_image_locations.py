@@ -1,10 +1,13 @@
 """Setting a location, listing, removing the copies of one store, and the task that hashes."""
 
+import hashlib
+
 from glancelike import errors
 from glancelike.core.location_hashing import MOST_SECONDS
-from glancelike.core.location_rules import Announced
+from glancelike.core.location_rules import LOOK_SECONDS, Announced
 from glancelike.core.quotas import Quotas
 from glancelike.model.image import Image, ImageChanges, Location
+from glancelike.model.task import TaskQuery
 from glancelike.model.upload import Upload
 from tests.unit.core.built import ADMIN, ANONYMOUS, FRIEND, OWNER, STRANGER, member_of
 from tests.unit.core.data import Failing
@@ -132,6 +135,11 @@ class SettingTest(LocationsTestCase):
         self.refused(errors.UnsafeImage, self.url(unsafe + bytes(2**21)))
         self.add(image=self.new_image(disk_format='qcow2'))
 
+    def test_a_server_that_dribbles_is_refused(self):
+        times = iter([0.0, LOOK_SECONDS])
+        self.build(clock=lambda: next(times))
+        self.refused(errors.BadLocation)
+
     def test_a_task_shows_no_url(self):
         url = self.url()
         self.add(url, ANNOUNCED)
@@ -167,13 +175,15 @@ class WithHashTest(LocationsTestCase):
         self.assertEqual(('importing', ()), (self.add(announced=ANNOUNCED).status, self.stored(self.image).locations))
         self.assertIsNone(self.do())
         self.assert_hashed()
-        self.assertEqual(['image.activate'], [kind for kind, _ in self.events.kinds if kind.startswith('image.')])
+        self.assertEqual(['image.upload', 'image.activate'],
+                         [kind for kind, _ in self.events.kinds if kind.startswith('image.')])
 
-    def test_an_announced_hash_of_another_algorithm_is_compared_and_the_services_own_kept(self):
-        import hashlib
-        self.add(announced=Announced('sha256', hashlib.sha256(DATA).hexdigest()))
+    def test_an_announced_hash_of_another_algorithm_is_compared_and_kept(self):
+        value = hashlib.sha256(DATA).hexdigest()
+        self.add(announced=Announced('sha256', value))
         self.assertIsNone(self.do())
-        self.assert_hashed()
+        row = self.stored(self.image)
+        self.assertEqual(('active', 'sha256', value), (row.status, row.os_hash_algo, row.os_hash_value))
 
     def test_another_hash_sets_the_image_back_and_leaves_the_data_alone(self):
         row = self.add(announced=Announced('sha512', sha512(b'other')))
@@ -181,6 +191,7 @@ class WithHashTest(LocationsTestCase):
         self.assert_as_before_the_upload(row)
         self.assertEqual(('failure', True), (self.task().status, sha512(DATA) in self.task().message))
         self.assertEqual([], self.db.locations_pending_delete(0))
+        self.assertEqual(('web',), self.stored(row).import_state.failed)
 
     def test_a_failure_never_removes_what_the_caller_named(self):
         url = self.put_by_hand(self.image.id)
@@ -193,7 +204,8 @@ class WithHashTest(LocationsTestCase):
 
     def test_without_an_announced_hash_the_image_is_active_at_once(self):
         row = self.add()
-        self.assertEqual(('active', len(DATA), None, 1), (row.status, row.size, row.os_hash_value, len(row.locations)))
+        self.assertEqual(('active', len(DATA), 'sha512', None, 1),
+                         (row.status, row.size, row.os_hash_algo, row.os_hash_value, len(row.locations)))
         self.assertEqual(DATA, b''.join(self.downloads.open(OWNER, row.id).chunks))
         self.assertIsNone(self.do())
         self.assert_hashed()
@@ -214,7 +226,9 @@ class WithHashTest(LocationsTestCase):
 
     def test_nothing_else_changes_locations_meanwhile(self):
         self.add()
-        self.assertRaises(errors.Conflict, self.patch, self.image, ('add', None, {'url': self.url(), 'metadata': {}}))
+        error = self.assertRaises(errors.Conflict, self.patch, self.image,
+                                  ('add', None, {'url': self.url(), 'metadata': {}}))
+        self.assertIn('hashed', str(error))
         self.do()
         self.patch(self.image, ('add', None, {'url': self.url(), 'metadata': {}}))
 
@@ -269,6 +283,15 @@ class WithHashTest(LocationsTestCase):
         self.web.statuses[path] = 503
         self.assertIsInstance(self.do(), errors.StoreUnavailable)
         self.assertEqual([1, 2, 4, 8, 16, MOST_SECONDS, MOST_SECONDS], self.work.slept)
+        self.assert_as_before_the_upload(row)
+
+    def test_a_source_that_is_too_slow_fails_the_task(self):
+        row = self.add(announced=ANNOUNCED)
+        task, upload = self.executor.posted[-1]
+        times = iter([0.0, 60.0])
+        self.build(clock=lambda: next(times))
+        self.executor.posted.append((task, upload))
+        self.assertIsInstance(self.do(), errors.BadLocation)
         self.assert_as_before_the_upload(row)
 
     def test_a_source_that_vanishes_leaves_an_active_image_as_it_is(self):
@@ -358,11 +381,19 @@ class WithoutHashTest(LocationsTestCase):
         self.assertEqual(('active', len(DATA), 'sha256', 'a' * 64, None),
                          (row.status, row.size, row.os_hash_algo, row.os_hash_value, row.checksum))
         self.assertEqual([], self.executor.posted)
+        self.assertEqual(['success'], [task.status for task in self.db.task_list(ADMIN, TaskQuery())])
         self.assertEqual(['image.update', 'image.activate'], [kind for kind, _ in self.events.kinds])
 
     def test_the_image_is_active_without_a_hash(self):
         self.image_locations.add(OWNER, self.image.id, self.url())
         self.assertEqual(('active', None), (self.stored(self.image).status, self.stored(self.image).os_hash_value))
+
+    def test_there_is_a_task_that_has_succeeded(self):
+        self.image_locations.add(OWNER, self.image.id, self.url())
+        [task] = self.db.task_list(ADMIN, TaskQuery(image_id=self.image.id))
+        self.assertEqual(('location_import', 'success', {'image_id': self.image.id}),
+                         (task.type, task.status, task.result))
+        self.assertIsNotNone(task.expires_at)
 
     def test_of_two_at_once_one_wins(self):
         first = self.url()

@@ -298,6 +298,20 @@ class LyingSourceTest(Case):
         self.comes(answer)
         self.assertEqual([None, f'bytes={2 * MIB}-', None], self.asked('Range'))
 
+    def test_a_server_that_refuses_the_range_is_read_from_the_beginning(self):
+        for told in (f'bytes */{len(DATA)}', 'bytes */*', ''):
+            source = Source(DATA, cuts=[2 * MIB], etag='"1"')
+
+            def answer(handler, source=source, told=told):
+                if 'Range' not in handler.headers:
+                    return source(handler)
+                handler.send_response(416)
+                handler.send_header('Content-Range', told)
+                handler.send_header('Content-Length', '0')
+                handler.end_headers()
+
+            self.comes(answer)
+
     def test_a_part_that_nobody_asked_for_is_refused(self):
         def answer(handler):
             handler.send_response(206)

@@ -24,6 +24,11 @@ from glancelike.plugin import ImportJob, errors
 LOG = logging.getLogger(__name__)
 
 _NAMESPACES = ('--user', '--net', '--pid', '--ipc', '--uts', '--mount', '--fork', '--kill-child=KILL')
+# The first process in a pid namespace is spared the signals that limits and aborts send, and unshare of util-linux 2.38
+# forgets by which signal its child died: so a shell comes first, and says 128 and the number of the signal.
+_FIRST = ('sh', '-c', '"$@"; exit $?', 'sh')
+_SIGNALLED = 128
+_GRACE_SECONDS = 1  # of processor time, between the signal that can be told from others and the last one
 _FILES = 64  # that it may have open
 _OUTPUT_BYTES = 2**20  # of what it says: more is not read
 _PROBE_SECONDS = 20
@@ -94,6 +99,8 @@ class BoundedChild:
                 os.close(holding)
                 os.read(held, 1)
                 os.close(held)
+            if self.namespaces and code > _SIGNALLED:
+                code = _SIGNALLED - code
             return Result(code, _text(output), _text(complaints))
 
     def _start(self, command: Sequence[str], limits: Limits, folder: str, output, complaints,
@@ -107,19 +114,21 @@ class BoundedChild:
     def _prefix(self, limits: Limits) -> list[str]:
         wanted = {'as': limits.memory_bytes, 'cpu': limits.cpu_seconds, 'fsize': limits.file_bytes, 'core': 0,
                   'nofile': _FILES}
+        wanted = {name: _attainable(name, value) for name, value in wanted.items()}
+        cpu = f'{wanted.pop("cpu")}:{_attainable("cpu", limits.cpu_seconds + _GRACE_SECONDS)}'
         return [self._setpriv, '--pdeathsig=KILL', '--no-new-privs', '--', *self.namespaces, self._prlimit,
-                *(f'--{name}={_attainable(name, value)}' for name, value in wanted.items()), '--']
+                f'--cpu={cpu}', *(f'--{name}={value}' for name, value in wanted.items()), '--']
 
     def _possible_namespaces(self) -> list[str]:
         unshare = shutil.which('unshare')
         reason = 'the program unshare is not there'
         if unshare is not None:
-            probe = [unshare, *_NAMESPACES, '--', self._setpriv, '--dump']
+            prefix = [unshare, *_NAMESPACES, '--', *_FIRST]
             try:
-                done = subprocess.run(probe, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                      stderr=subprocess.PIPE, timeout=_PROBE_SECONDS)
+                done = subprocess.run([*prefix, self._setpriv, '--dump'], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=_PROBE_SECONDS)
                 if done.returncode == 0:
-                    return [unshare, *_NAMESPACES, '--']
+                    return prefix
                 reason = done.stderr.decode(errors='replace').strip()
             except (OSError, subprocess.SubprocessError) as error:
                 reason = str(error)

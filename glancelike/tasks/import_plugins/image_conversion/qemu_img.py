@@ -63,7 +63,7 @@ class QemuImg:
 
         :raises ImportRejected: it cannot be converted, or not within the limits
         :raises ImageTooLarge: the result would be longer than ``job.max_bytes``
-        :raises ServiceUnavailable: no room is left for it here
+        :raises ServiceUnavailable: no room is left for it here, or the system has killed it
         """
         limits = dataclasses.replace(self._limits, file_bytes=job.max_bytes)
         command = ['convert', '-q', '-O', DRIVERS[target_format], _source(path, disk_format), target_path]
@@ -79,6 +79,9 @@ class QemuImg:
         except OutOfTime:
             raise errors.ImportRejected(
                 plugin=NAME, reason=f'qemu-img did not end within {limits.seconds} s ([{NAME}] max_seconds).') from None
+        except OSError as error:  # no room, no process, no file left here: nothing that the image has done
+            raise errors.ServiceUnavailable(
+                reason='Images cannot be converted at the moment; try again later.') from error
 
 
 def _source(path: str, disk_format: str) -> str:
@@ -94,9 +97,11 @@ def _refuse(result: Result, limits: Limits, *paths: str) -> NoReturn:
     # What it says stands in the same file system: without room there it says nothing.
     if 'No space left on device' in result.errors or not result.errors and _is_full(paths[-1]):
         raise errors.ServiceUnavailable(reason='There is no room to convert the image at the moment; try again later.')
-    if result.code in (-signal.SIGKILL, -signal.SIGXCPU):
-        reason = (f'qemu-img was killed: it took more than {limits.cpu_seconds} s of processor time '
-                  f'([{NAME}] max_cpu_seconds), or the system had no memory for it')
+    if result.code == -signal.SIGKILL:
+        raise errors.ServiceUnavailable(
+            reason='The conversion of the image was killed by the system, perhaps for want of memory; try again later.')
+    if result.code == -signal.SIGXCPU:
+        reason = f'qemu-img took more than {limits.cpu_seconds} s of processor time ([{NAME}] max_cpu_seconds)'
     elif result.code < 0 or 'annot allocate memory' in result.errors:
         reason = (f'qemu-img broke down; it may have needed more than {limits.memory_bytes} bytes of memory '
                   f'([{NAME}] max_memory)')

@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from glancelike.plugin import Content, ImportJob, ImportPlugin, errors
 from glancelike.tasks.import_plugins.image_decompression.archive import ZippedFile, is_zip
+from glancelike.tasks.import_plugins.image_decompression.pieces import Pieces, pieces_of
 from glancelike.tasks.import_plugins.image_decompression.streams import (
     SLICE_BYTES,
     Damaged,
@@ -18,7 +19,6 @@ from glancelike.tasks.import_plugins.image_decompression.streams import (
     readable,
     recognised,
 )
-from glancelike.tasks.import_plugins.pieces import Pieces, pieces_of
 
 _NAME = 'image_decompression'
 _COMPRESSED = 'compressed'  # the container format of images that are to stay as they are

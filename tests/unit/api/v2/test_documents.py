@@ -1,5 +1,6 @@
 """schemas, views and conditions: what is published, shown and compared."""
 
+import dataclasses
 import datetime
 import json
 from pathlib import Path
@@ -8,7 +9,7 @@ from glancelike import errors
 from glancelike.api.v2 import conditions, views
 from glancelike.api.v2.schemas import Schemas, base_properties, read_extra_properties
 from glancelike.context import RequestContext
-from glancelike.model.image import Image, Location
+from glancelike.model.image import Image, ImportState, Location
 from glancelike.wsgi.request import Request
 from tests import base
 
@@ -119,6 +120,19 @@ class TestImageView(base.TestCase):
         self.assertEqual('cold,fast', got['stores'])
         self.assertEqual([{'url': 'cold://1', 'metadata': {'store': 'cold'}},
                           {'url': 'fast://1', 'metadata': {'a': 1, 'store': 'fast'}}], got['locations'])
+
+    def test_stores_are_sorted_and_each_is_there_once(self):
+        turned = dataclasses.replace(IMAGE, locations=(*IMAGE.locations[::-1], Location('cold://2', 'cold')))
+        got = views.ImageView(lambda ctx, image: list(image.locations), several_stores=True).document(CTX, turned)
+        self.assertEqual('cold,fast', got['stores'])
+
+    def test_a_queued_image_names_the_web_store_whose_data_were_refused(self):
+        image = dataclasses.replace(IMAGE, status='queued', locations=(),
+                                    import_state=ImportState(failed=('fast', 'web')))
+        views_of_web = {'several_stores': True, 'read_only': frozenset({'web'})}
+        self.assertEqual('web', self.document(image, allowed=False, **views_of_web)['stores'])
+        self.assertNotIn('stores', self.document(image, allowed=False, read_only=frozenset({'web'})))
+        self.assertNotIn('stores', self.document(image, allowed=False, several_stores=True))
 
     def test_who_may_not_see_locations_sees_none(self):
         got = self.document(allowed=False, all_locations=True, several_stores=True, direct_url=True)

@@ -4,6 +4,7 @@ from glancelike import errors
 from glancelike.api.v2 import image_patch
 from glancelike.api.v2.image_patch import V20, V21
 from glancelike.api.v2.schemas import Schemas, base_properties
+from glancelike.core.location_patch import Edit
 from glancelike.model.image import Image
 from tests import base
 
@@ -75,6 +76,50 @@ class TestForm(base.TestCase):
                 self.refused(one, errors.ReservedAttribute)
         self.refused(op('add', '/locations/-', {}), errors.ReservedAttribute)
         self.refused(op('remove', '/locations/0'), errors.ReservedAttribute)
+
+
+class TestLocations(base.TestCase):
+    """Where locations may be changed."""
+
+    VALUE = {'url': 'http://x/y', 'metadata': {'a': 1}}
+
+    def parse(self, *steps, media_type=V21):
+        return image_patch.parse(media_type, list(steps), SCHEMAS, locations=True)
+
+    def test_a_position_stands_behind_the_name(self):
+        operations = self.parse(op('add', '/locations/-', self.VALUE), op('add', '/locations/10', self.VALUE),
+                                op('remove', '/locations/0'), op('replace', '/locations', [self.VALUE]),
+                                op('replace', '/name', 'n'))
+        self.assertEqual([Edit('add', None, self.VALUE), Edit('add', 10, self.VALUE), Edit('remove', 0),
+                          Edit('replace', None, [self.VALUE])], image_patch.location_edits(operations))
+        got = image_patch.changes(operations, IMAGE, SCHEMAS)
+        self.assertEqual(({'name': 'n'}, {}, frozenset(), None),
+                         (got.attributes, got.set_properties, got.remove_properties, got.tags))
+
+    def test_v20_says_the_same(self):
+        operations = self.parse({'add': '/locations/-', 'value': self.VALUE}, {'remove': '/locations/1'},
+                                {'replace': '/locations', 'value': []}, media_type=V20)
+        self.assertEqual([Edit('add', None, self.VALUE), Edit('remove', 1), Edit('replace', None, [])],
+                         image_patch.location_edits(operations))
+
+    def test_other_positions_and_depths_are_refused(self):
+        for path in ('/locations', '/locations/x', '/locations/-1', '/locations/01', '/locations/+1', '/locations/1.0',
+                     '/locations/\u0661', '/locations/1234567', '/locations/0/url', '/locations/-/url'):
+            self.assertRaises(errors.InvalidPatch, self.parse, op('add', path, self.VALUE))
+            self.assertRaises(errors.InvalidPatch, self.parse, op('remove', path))
+        self.assertRaises(errors.InvalidPatch, self.parse, op('remove', '/locations/-'))
+        self.assertRaises(errors.InvalidPatch, self.parse, op('replace', '/locations/0', self.VALUE))
+
+    def test_values_are_checked(self):
+        hashes = {'os_hash_algo': 'sha512', 'os_hash_value': 'a'}
+        for value in (None, 'x', [], {}, {'url': 'x'}, {'metadata': {}}, {**self.VALUE, 'url': 1},
+                      {**self.VALUE, 'url': 'x' * 256}, {**self.VALUE, 'metadata': []},
+                      {**self.VALUE, 'validation_data': {}}, {**self.VALUE, 'validation_data': {**hashes, 'x': 'y'}},
+                      {**self.VALUE, 'validation_data': {**hashes, 'checksum': 'a' * 31}}):
+            self.assertRaises(errors.InvalidPatch, self.parse, op('add', '/locations/-', value))
+            self.assertRaises(errors.InvalidPatch, self.parse, op('replace', '/locations', [value]))
+        self.assertRaises(errors.InvalidPatch, self.parse, op('replace', '/locations', self.VALUE))
+        self.parse(op('add', '/locations/-', {**self.VALUE, 'validation_data': hashes}))
 
 
 class TestChanges(base.TestCase):

@@ -7,13 +7,14 @@ import uuid
 import sqlalchemy as sa
 
 from glancelike.db_drivers.sqlalchemy import rows
-from glancelike.plugin import Image, ImageChanges, ImageQuery, errors
+from glancelike.plugin import Image, ImageChanges, ImageQuery, Location, Task, TaskChanges, errors
 from tests import base
 from tests.servers import databases
 from tests.unit.db_drivers.sqlalchemy.case import ADMIN, OWNER, PLACE, DriverCase
 from tests.unit.db_drivers.sqlalchemy.proxy import CommitProxy
 
 STORED = ImageChanges({'status': 'active', 'size': 10})
+DONE = TaskChanges({'status': 'success'}, 60)
 
 
 class Servers(DriverCase):
@@ -109,11 +110,88 @@ class Servers(DriverCase):
             lambda driver, upload: driver.upload_take_over(upload, str(uuid.uuid4()), 'node'),
             lambda upload, taken: self.assertIs(True, taken))
 
+    def new_task(self):
+        return Task(str(uuid.uuid4()), 'import', owner='owner')
+
+    def task(self, task_id):
+        return self.driver.task_get(ADMIN, task_id)
+
+    def importing(self):
+        task, image = self.new_task(), self.stored()
+        lease = self.lease(image, task_id=task.id)
+        self.driver.upload_begin(OWNER, lease, task=task)
+        return lease
+
+    def test_the_beginning_of_an_import_survives_a_lost_commit(self):
+        def prepare():
+            task = self.new_task()
+            return self.lease(self.stored(), task_id=task.id), task
+
+        def check(prepared, image):
+            lease, task = prepared
+            self.assertEqual((2, lease.id), (image.version, self.driver.upload_of_image(image.id).id))
+            self.assertEqual(task.id, self.task(task.id).id)
+        self.both_losses(prepare, lambda driver, made: driver.upload_begin(OWNER, made[0], task=made[1]), check)
+
+    def test_the_end_of_an_import_survives_a_lost_commit(self):
+        def check(lease, image):
+            self.assertEqual(('active', 1, 3), (image.status, len(image.locations), image.version))
+            self.assertEqual('success', self.task(lease.task_id).status)
+        self.both_losses(self.importing, lambda driver, lease: driver.upload_finish(
+            OWNER, lease.id, STORED, [PLACE], task=DONE), check)
+
+    def test_a_copy_that_does_not_end_its_import_survives_a_lost_commit(self):
+        """It is added once, and an Upload may add a second one after it."""
+        def check(lease, image):
+            self.assertEqual((1, 3), (len(image.locations), image.version))
+            more = self.driver.upload_finish(OWNER, lease.id, STORED, [Location('mem://other', 's')], task=DONE)
+            self.assertEqual((2, 4), (len(more.locations), more.version))
+        self.both_losses(self.importing, lambda driver, lease: driver.upload_finish(
+            OWNER, lease.id, ImageChanges(), [PLACE], task=TaskChanges({'step': 's'}), ends=False), check)
+
+    def test_changes_in_the_middle_of_an_import_survive_a_lost_commit(self):
+        self.both_losses(
+            self.importing, lambda driver, lease: driver.upload_finish(OWNER, lease.id, ImageChanges({'name': 'n'}), (),
+                                                                       ends=False),
+            lambda lease, image: self.assertEqual(('n', 3), (image.name, image.version)))
+
+    def test_giving_up_an_import_survives_a_lost_commit(self):
+        def check(lease, ended):
+            self.assertEqual((True, 'failure'), (ended, self.task(lease.task_id).status))
+        self.both_losses(self.importing, lambda driver, lease: driver.upload_abort(
+            lease.id, changes=ImageChanges({'name': 'n'}), task=TaskChanges({'status': 'failure'})), check)
+
+    def test_a_new_task_survives_a_lost_commit(self):
+        self.both_losses(self.new_task, lambda driver, task: driver.task_create(OWNER, task),
+                         lambda task, created: self.assertEqual(created, self.task(task.id)))
+
+    def test_an_update_of_a_task_survives_a_lost_commit(self):
+        self.both_losses(
+            lambda: self.driver.task_create(OWNER, self.new_task()),
+            lambda driver, task: driver.task_update(task.id, DONE, from_status='pending'),
+            lambda task, changed: self.assertEqual(changed, self.task(task.id)))
+
+    def test_setting_locations_survives_a_lost_commit(self):
+        def check(image, done):
+            self.assertEqual(done, self.driver.image_get(OWNER, image.id))
+            self.assertEqual((2, ['mem://new', PLACE.url]), (done.version, [place.url for place in done.locations]))
+        self.both_losses(
+            lambda: self.stored(locations=(PLACE, Location('mem://old', 's'))),
+            lambda driver, image: driver.locations_set(
+                OWNER, image.id, [Location('mem://new', 's'), image.locations[0]]),
+            check)
+
     def test_a_finish_that_is_asked_for_again_is_answered_the_same(self):
         """The answer of the driver itself may be lost too, with its process or by a 503."""
         lease = self.begun()
         done = self.driver.upload_finish(OWNER, lease.id, STORED, [PLACE])
         self.assertEqual(done, self.driver.upload_finish(OWNER, lease.id, STORED, [PLACE]))
+
+    def test_a_copy_that_is_brought_again_is_not_added_twice(self):
+        lease = self.begun()
+        for _ in range(2):
+            image = self.driver.upload_finish(OWNER, lease.id, ImageChanges(), [PLACE], ends=False)
+            self.assertEqual((1, 3), (len(image.locations), image.version))
 
     def test_a_deadlock_is_tried_again(self):
         """Two transactions lock two images in opposite orders; the database undoes one, and both get done."""

@@ -4,9 +4,11 @@ import sqlalchemy as sa
 
 from glancelike.db_drivers.sqlalchemy import tables, values
 from glancelike.db_drivers.sqlalchemy.schema import CONTRACT, CURRENT, EXPAND
-from glancelike.plugin import errors
+from glancelike.plugin import RequestContext, Task, TaskQuery, errors
 from tests import base
 from tests.servers import databases
+
+NO = 'false'  # of every database here
 
 
 class Tables:
@@ -59,6 +61,31 @@ class Tables:
                     sa.select(tables.image_tags.c.image_id, tables.image_tags.c.scope).order_by('image_id'))])
         self.schema.sync()
         self.assertFalse(self.schema.lacks_data())
+
+    def test_images_of_the_release_before_are_as_they_were(self):
+        """Rows that know nothing of tasks, import states and positions; tasks can be made beside them."""
+        self.schema.upgrade('g2026_1_expand02')
+        self.schema.upgrade('g2026_1_contract02')
+        stamp = values.now()
+        with self.driver._database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                'INSERT INTO images (id, status, visibility, version, protected, os_hidden, min_disk, min_ram, '
+                f"created_at, updated_at, deleted) VALUES ('1', 'active', 'public', 7, {NO}, {NO}, 0, 0, '{stamp}', "
+                f"'{stamp}', {NO})")
+            for url in ('mem://1', 'mem://2'):
+                connection.exec_driver_sql(
+                    'INSERT INTO image_locations (image_id, value, status, created_at, updated_at, deleted) VALUES '
+                    f"('1', '{url}', 'active', '{stamp}', '{stamp}', {NO})")
+        self.assertTrue(self.schema.lacks(EXPAND))
+        self.assertRaises(errors.ConfigurationError, self.schema.check)
+        self.schema.sync()
+        self.assertEqual(CURRENT, self.schema.heads())
+        admin = RequestContext(is_admin=True)
+        image = self.driver.image_get(admin, '1')
+        self.assertEqual((7, None, ['mem://1', 'mem://2']),
+                         (image.version, image.import_state, [place.url for place in image.locations]))
+        task = self.driver.task_create(admin, Task('1', 'import'))
+        self.assertEqual([task], self.driver.task_list(admin, TaskQuery()))
 
     def test_a_current_database_is_known_by_its_versions(self):
         self.schema.sync()

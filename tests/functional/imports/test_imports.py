@@ -7,7 +7,7 @@ from testtools.matchers import Contains, Equals
 
 from glancelike import errors
 from glancelike.core.imports import ImportOrder
-from tests.unit.tasks.built import ADMIN, DATA, OWNER, STRANGER, Given, ImportTestCase, Refusing, Upper, sha512
+from tests.functional.imports.built import ADMIN, DATA, OWNER, STRANGER, Given, ImportTestCase, Refusing, Upper, sha512
 
 
 class StagingTest(ImportTestCase):
@@ -144,6 +144,35 @@ class ImportTest(ImportTestCase):
         self.imported(image_id, 'copy-image', ctx=ADMIN, all_stores=True)
         task = self.begin(image_id, 'copy-image', ctx=ADMIN, all_stores=True)
         self.assertEqual('success', task.status)
+
+
+class ProtectedPropertiesTest(ImportTestCase):
+
+    options = {'DEFAULT': {'property_protection_file': '{tmp}/rules.conf'}}
+
+    def load(self):
+        (self.tmp / 'rules.conf').write_text(
+            '[^hw_secret]\ncreate = admin\nread = admin,member\nupdate = admin\ndelete = admin\n'
+            '[.*]\ncreate = @\nread = @\nupdate = @\ndelete = @\n')
+        return super().load()
+
+    def test_a_method_brings_no_property_that_its_caller_may_not_set(self):
+        self.use_method('given', Given(properties={'hw_secret': 'mine', 'hw_disk_bus': 'scsi'}))
+        image, task = self.imported(self.create())
+        self.assertEqual(('success', {'hw_disk_bus': 'scsi'}), (task.status, dict(image.properties)))
+        image, _task = self.imported(self.create(ADMIN), ctx=ADMIN)
+        self.assertEqual({'hw_secret': 'mine', 'hw_disk_bus': 'scsi'}, dict(image.properties))
+
+    def test_also_when_its_data_were_staged_meanwhile(self):
+        self.use_method('given', Given(properties={'hw_secret': 'mine', 'hw_disk_bus': 'scsi'}))
+        self.use_plugins(Upper(file=True))
+        image, task = self.imported(self.create())
+        self.assertEqual(('success', {'hw_disk_bus': 'scsi'}), (task.status, dict(image.properties)))
+
+    def test_plugins_are_the_operators_and_set_what_they_like(self):
+        self.use_plugins(Upper(properties={'hw_secret': 'ours'}))
+        image, _task = self.imported(self.create())
+        self.assertEqual({'hw_secret': 'ours'}, dict(image.properties))
 
 
 class RefusedTest(ImportTestCase):

@@ -1,0 +1,1 @@
+"""Images are refused by rule: an example of an import plugin package for glancelike."""

@@ -1,0 +1,1 @@
+"""Images of a local mirror: an example of an import method package for glancelike."""
