@@ -15,3 +15,7 @@ class WorkersTest(WorkersRandomKills):
 
     def test_workers_board_database_and_node_are_killed_during_a_hundred_imports(self):
         self.check()
+
+
+class WorkersOnMariadbTest(WorkersTest):
+    database_server = 'mariadb'

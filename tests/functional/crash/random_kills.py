@@ -123,11 +123,16 @@ class LocalRandomKills(RandomKills, ImportsTestCase):
 
 
 class WorkersRandomKills(RandomKills, WorkersCase):
-    """A node, three workers, Redis and PostgreSQL: each of them is killed."""
+    """A node, three workers, Redis and a database: each of them is killed.
+
+    :cvar database_server: of ``tests.servers``
+    """
+
+    database_server = 'postgresql'
 
     def setUp(self):
         super().setUp()
-        self.running = servers.need(self, 'postgresql')
+        self.running = servers.need(self, self.database_server)
         self._url = self.running.create_database('randomkills')
         self.addCleanup(self.start_database)
 

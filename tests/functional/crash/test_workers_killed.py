@@ -1,6 +1,7 @@
 """kill -9 of workers, of the job board, of the database and of the node that posts, while workers import."""
 
 import os
+import signal
 
 from tests import servers
 from tests.functional.crash.imports_case import SECONDS, WorkersCase, payload
@@ -80,6 +81,19 @@ class KilledTest(OnPostgresql):
         self.worker(node)
         self.wait_status(node, image_id, 'queued')
         self.assert_settled(node, queued={image_id})
+
+    def test_a_worker_that_was_only_silent_does_no_harm_when_it_wakes_up(self):
+        node = self.node(max_bytes_per_second=SLOWLY)
+        first = self.worker(node)
+        image_id = self.download(node, DATA, stores=('fast', 'cold'))
+        self.wait_bytes('cold')
+        first.process.send_signal(signal.SIGSTOP)
+        second = self.worker(node)
+        self.wait_active(node, image_id, ('fast', 'cold'))
+        self.assertTrue(self.begun(second))
+        first.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: 'done by another process now' in first.log_text(), SECONDS, 'the first worker to notice')
+        self.assert_settled(node, queued=())
 
     def test_the_node_that_posted_dies(self):
         node = self.node(max_bytes_per_second=SLOWLY)

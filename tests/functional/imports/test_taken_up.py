@@ -6,7 +6,7 @@ from glancelike import errors
 from glancelike.model.image import ImageChanges, Location
 from glancelike.model.task import PROCESSING, TaskChanges
 from glancelike.model.upload import Upload
-from tests.unit.tasks.built import ADMIN, DATA, OWNER, ImportTestCase, sha512
+from tests.functional.imports.built import ADMIN, DATA, OWNER, ImportTestCase, sha512
 
 PART = '.{}.0123456789abcdef.part'
 
