@@ -21,9 +21,9 @@ def files_of(page: str) -> dict[str, str]:
 
 class DriverPagesTest(base.TestCase):
 
-    def run_page(self, page, folder=''):
-        """Write down the page's files of that folder, which a slash ends, and run their suite."""
-        files = {path.removeprefix(folder): text for path, text in files_of(page).items() if path.startswith(folder)}
+    def run_page(self, page):
+        """Write down the page's files and run their suite."""
+        files = files_of(page)
         self.assertTrue({'setup.cfg', 'tox.ini', 'pyproject.toml', 'tests/test_compliance.py'} <= set(files), files)
         for path, text in files.items():
             target = self.tmp / path
