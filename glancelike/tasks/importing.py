@@ -288,7 +288,10 @@ class Importing:
         staged = self._parts.db.location_staged(self.image.id)
         if staged is not None:
             store = self._parts.stores.for_location(staged)
-            source = self._stored(staged, store.size(staged.url))
+            size = store.size(staged.url)
+            if self.method.SOURCE == STAGED and self.image.size not in (None, size):
+                raise errors.StoreError(store=store.id, reason=f'it has {size} B of the {self.image.size} B staged')
+            source = self._stored(staged, size)
         elif self.method.SOURCE == STAGED:
             raise errors.BadSource(reason='nothing is staged for the image')
         else:

@@ -277,6 +277,15 @@ class FailureTest(ImportTestCase):
         self.assertEqual(('failure', 'The image was refused by refusing: not here'), (task.status, task.message))
         self.held(image_id)
 
+    def test_staged_data_that_were_cut_short_become_no_image(self):
+        image_id = self.create()
+        self.stage(image_id)
+        (self.tmp / 'staging' / image_id).write_bytes(DATA[:100])
+        image, task = self.imported(image_id, 'glance-direct')
+        self.assertEqual(('queued', 'failure'), (image.status, task.status))
+        self.assertThat(task.message, Contains(f'100 B of the {len(DATA)} B'))
+        self.assertEqual([], self.files())
+
     def test_an_error_of_the_code_tells_nothing_but_that(self):
         def broken(number):
             raise ValueError('/secret/path')
