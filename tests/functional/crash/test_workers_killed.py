@@ -64,8 +64,8 @@ class KilledTest(OnPostgresql):
         first = self.worker(node)
         image_id = self.download(node, DATA, stores=('fast', 'cold'))
         self.wait_bytes('cold')
-        second = self.worker(node)
         first.kill9()
+        second = self.worker(node)
         self.wait_active(node, image_id, ('fast', 'cold'))
         self.assertEqual(1, len(self.web.seen))  # what the first store has is noted
         wait_until(lambda: self.begun(second), SECONDS, 'the second worker to say what it did')
