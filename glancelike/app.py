@@ -171,7 +171,8 @@ def build(conf: cfg.ConfigOpts, threads: NativeThreads, *, flow_book: FlowBook |
     secrets = Secrets(conf.task.secret_key)
     folders = WorkFolders(loading.work_directory(conf, next((one for one in configs if one.reserved), None)))
     runner = TaskRunner(parts, leases, endings, quotas, secrets, notifier, folders,
-                        Throttle(conf.task.max_bytes_per_second), flow_book=flow_book, engine=engine)
+                        Throttle(conf.task.max_bytes_per_second), flow_book=flow_book, engine=engine,
+                        max_attempts=conf.task.max_attempts)
     executor = executors.make(conf, threads, leases, db, runner)
     imports = ImportService(db, stores, enforcer, quotas, leases, endings, executor, secrets, methods, parts.plugins)
     image_locations = ImageLocationService(

@@ -15,6 +15,9 @@ Who does the work of imports and other tasks, which goes on after the request wa
 Directory for files that conversion and decompression make on their way; needs room for the largest images that are
 imported at the same time. Default: ``os_glance_tasks_store`` beside the staging directory, else in the system's
 temporary directory. What a process that died has left there is removed."""),
+    cfg.IntOpt('max_attempts', default=20, min=1, max=10000, help="""
+How often a task is begun whose process dies each time, until it is given up. Being stopped in an orderly way does not
+count."""),
     cfg.IntOpt('max_per_owner', default=0, min=0, max=10000, help="""
 How many tasks of one project may run at the same time in one process. Those that wait do not hold up other
 projects'. 0: as many as run in all. In any case projects take turns: one that asks for a hundred imports delays

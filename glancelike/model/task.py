@@ -40,6 +40,7 @@ class Task:
     :ivar secret: encrypted; what the work needs and nobody may see (a token); gone when the task ends
     :ivar step: what is being done: ``fetch``, ``store fast``
     :ivar bytes_done: of this step, with ``bytes_total`` (None while unknown) and ``rate`` in bytes per second
+    :ivar attempts: how often it was begun and not left in an orderly way
     :ivar cancelled: its end was asked for; whoever works at it stops soon
     :ivar expires_at: when the row may go; None while the task is unfinished
     """
@@ -61,6 +62,7 @@ class Task:
     bytes_total: int | None = None
     rate: int | None = None
     cancelled: bool = False
+    attempts: int = 0
     created_at: datetime.datetime | None = None
     updated_at: datetime.datetime | None = None
     expires_at: datetime.datetime | None = None
@@ -73,7 +75,7 @@ class Task:
 
 #: Fields of Task that a change may set (TaskChanges.attributes).
 TASK_CHANGEABLE = frozenset({
-    'status', 'result', 'message', 'secret', 'step', 'bytes_done', 'bytes_total', 'rate', 'cancelled',
+    'status', 'result', 'message', 'secret', 'step', 'bytes_done', 'bytes_total', 'rate', 'cancelled', 'attempts',
 })
 
 

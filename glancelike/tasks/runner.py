@@ -51,12 +51,13 @@ class TaskRunner:
     """Does tasks in this process; ``run`` may be called from several threads.
 
     :param flow_book: None where an interrupted task begins again from its first step
+    :param max_attempts: how often a task is begun whose process dies each time
     :param engine: what taskflow's engine is made with, for steps side by side; {} does them one by one
     """
 
     def __init__(self, parts: Parts, leases: Leases, endings: Endings, quotas: Quotas, secrets: Secrets,
                  notifier: Notifier, folders: WorkFolders, throttle: Throttle, *, flow_book: FlowBook | None = None,
-                 engine: dict[str, Any] | None = None):
+                 engine: dict[str, Any] | None = None, max_attempts: int = 20):
         self._parts = parts
         self._db: DbDriver = parts.db
         self._leases = leases
@@ -68,6 +69,7 @@ class TaskRunner:
         self._throttle = throttle
         self._flow_book = flow_book
         self._engine = engine or {}
+        self._max_attempts = max_attempts
         self._stopping = False
 
     def stop(self) -> None:
@@ -104,7 +106,7 @@ class TaskRunner:
             return self._do(task, lease)
         except Interrupted:
             LOG.info('Task %s is left to another process.', task_id)
-            self._give_back(lease)
+            self._give_back(task, lease)
             return LATER
         except errors.DatabaseUnavailable:
             self._leases.abandon(lease.id)  # recovery posts it again as soon as the database answers
@@ -124,12 +126,13 @@ class TaskRunner:
         limit = self._quotas.storage_limit(context.internal('task'), upload.owner)
         return Lease(self._db, mine, limit)
 
-    def _give_back(self, lease: Lease) -> None:
+    def _give_back(self, task: Task, lease: Lease) -> None:
         try:
             held = self._db.upload_of_image(lease.upload.image_id)
             if held is not None and held.id == lease.id:
+                self._db.task_update(task.id, TaskChanges({'attempts': task.attempts}))
                 self._db.upload_take_over(held, str(uuid.uuid4()), '')
-        except errors.DatabaseUnavailable:
+        except (errors.DatabaseUnavailable, errors.StatusConflict, errors.TaskNotFound):
             LOG.warning('The lease of task %s cannot be given back; it is found silent later.', lease.upload.task_id)
 
     def _do(self, task: Task, lease: Lease) -> str:
@@ -140,7 +143,11 @@ class TaskRunner:
             if task.cancelled:
                 raise errors.TaskCancelled()
             image = self._image(task)
-            task = self._db.task_update(task.id, TaskChanges({'status': tasks.PROCESSING}))
+            if task.attempts >= self._max_attempts:
+                raise errors.ServiceUnavailable(
+                    f'The work was begun {task.attempts} times, and its process died each time; it is given up.')
+            task = self._db.task_update(task.id, TaskChanges({
+                'status': tasks.PROCESSING, 'attempts': task.attempts + 1}))
             progress.cancelled = task.cancelled
             self._notifier.send(ends.context_of(task), events.task_run(task))
             if image.status == IMPORTING:

@@ -27,7 +27,7 @@ class TaskSuite(DbCase):
             type='import', status='processing', user_id='user', request_id='req-1', image_id=str(uuid.uuid4()),
             input={'import_from': 'http://é/🐧', 'list': [1, {'a': None}], 'on': True}, result={'image_id': 'x'},
             message='going on\nwell', caller={'user_id': 'user', 'roles': ['member', 'reader']}, secret='0' * 20000,
-            step='store fast', bytes_done=2**62, bytes_total=2**63 - 1, rate=2**40, cancelled=True,
+            step='store fast', bytes_done=2**62, bytes_total=2**63 - 1, rate=2**40, cancelled=True, attempts=3,
             expires_at=datetime.datetime(2040, 2, 3, 4, 5, 6, 789012, tzinfo=datetime.UTC))
 
     def change_task(self, task: Task, *, from_status: str | None = None, expires: float | None = None,
@@ -168,7 +168,8 @@ class TaskSuite(DbCase):
         """TASK-6: nothing else; updated_at moves, and what is returned is stored."""
         before = self.driver.task_create(self.owner, self.full_task())
         for attributes in ({'step': 's'}, {'bytes_done': 0, 'bytes_total': None, 'rate': 7}, {'cancelled': False},
-                           {'result': {'a': ['é']}, 'message': 'm'}, {'secret': 'x'}, {'status': 'pending'}, {}):
+                           {'attempts': 4}, {'result': {'a': ['é']}, 'message': 'm'},
+                           {'secret': 'x'}, {'status': 'pending'}, {}):
             after = self.change_task(before, **attributes)
             self.assertEqual(dataclasses.replace(before, updated_at=after.updated_at, **attributes), after)
             self.assertEqual(after, self.get_task(before))

@@ -159,6 +159,7 @@ tasks = sa.Table(
     sa.Column('bytes_total', sa.BigInteger()),
     sa.Column('rate', sa.BigInteger()),
     sa.Column('cancelled', sa.Boolean(), nullable=False),
+    sa.Column('attempts', sa.Integer(), nullable=False),
     sa.Column('created_at', moment(), nullable=False),
     sa.Column('updated_at', moment(), nullable=False),
     sa.Column('expires_at', moment()),

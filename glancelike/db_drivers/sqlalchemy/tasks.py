@@ -17,7 +17,7 @@ from glancelike.plugin import RequestContext, Task, TaskChanges, TaskQuery, erro
 
 _UNFINISHED = ('pending', 'processing')
 _FIELDS = ('id', 'type', 'status', 'owner', 'user_id', 'request_id', 'image_id', 'input', 'result', 'message', 'caller',
-           'secret', 'step', 'bytes_done', 'bytes_total', 'rate', 'cancelled')
+           'secret', 'step', 'bytes_done', 'bytes_total', 'rate', 'cancelled', 'attempts')
 
 _BY_ID = sa.select(tasks).where(tasks.c.id == sa.bindparam('task_id', type_=sa.String()))
 _LOCKED = _BY_ID.with_for_update()

@@ -7,6 +7,7 @@ from testtools.matchers import Contains, Equals
 
 from glancelike import errors
 from glancelike.core.imports import ImportOrder
+from glancelike.plugin import TaskChanges
 from tests.functional.imports.built import ADMIN, DATA, OWNER, STRANGER, Given, ImportTestCase, Refusing, Upper, sha512
 
 
@@ -442,6 +443,19 @@ class RecoveryTest(ImportTestCase):
         self.assertThat(found.tasks_handed_on, Equals(1))
         self.assertEqual('success', self.finished(task).status)
         self.assertEqual(sha512(DATA), self.db.image_get(ADMIN, image_id).os_hash_value)
+
+    def test_a_task_whose_process_dies_every_time_is_given_up(self):
+        executor = self.services.imports._executor
+        executor.post, post = lambda task, upload: None, executor.post
+        image_id = self.create()
+        self.stage(image_id)
+        task = self.begin(image_id, 'glance-direct')
+        self.db.task_update(task.id, TaskChanges({'status': 'processing', 'attempts': 20}))
+        post(task, self.db.upload_of_image(image_id))
+        task = self.finished(task)
+        self.assertEqual('failure', task.status)
+        self.assertThat(task.message, Contains('20 times'))
+        self.assertEqual(('queued', []), (self.db.image_get(ADMIN, image_id).status, self.files()))
 
     def test_what_a_dead_process_left_in_the_work_directory_goes(self):
         folder = self.tmp / 'os_glance_tasks_store' / 'aaa.bbb'

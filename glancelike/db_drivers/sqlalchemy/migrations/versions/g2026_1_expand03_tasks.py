@@ -42,6 +42,7 @@ def tasks():
         sa.Column('bytes_total', sa.BigInteger()),
         sa.Column('rate', sa.BigInteger()),
         sa.Column('cancelled', sa.Boolean(), nullable=False),
+        sa.Column('attempts', sa.Integer(), nullable=False),
         sa.Column('created_at', moment(), nullable=False),
         sa.Column('updated_at', moment(), nullable=False),
         sa.Column('expires_at', moment())]
