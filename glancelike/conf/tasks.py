@@ -20,8 +20,9 @@ How often a task is begun whose process dies each time, until it is given up. Be
 count."""),
     cfg.IntOpt('max_per_owner', default=0, min=0, max=10000, help="""
 How many tasks of one project may run at the same time in one process. Those that wait do not hold up other
-projects'. 0: as many as run in all. In any case projects take turns: one that asks for a hundred imports delays
-the next one's by what is being done, not by a hundred."""),
+projects'. 0: no limit. In any case projects take turns: one that asks for a hundred imports delays the next one's by
+what is being done, not by a hundred; and the last quarter of ``max_workers`` (2 of 10) is for projects that have
+nothing running."""),
     cfg.StrOpt('secret_key', secret=True, help="""
 Key that encrypts what a task needs and nobody may see (the token of a caller whose image is fetched from another
 region) while it waits in the database: 32 bytes in URL-safe base64, the same on all nodes and workers. Without it

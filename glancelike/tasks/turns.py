@@ -12,16 +12,18 @@ class Turns:
     """Counts what runs, and chooses among the owners of what waits.
 
     The owner with the fewest running tasks comes next; among equals the one whose last turn is longest ago. So a
-    project that asks for a hundred imports delays another's first by what is being done, not by a hundred.
+    project that asks for a hundred imports delays another's first by what is being done, not by a hundred. And as
+    what is being done may take hours, the last quarter of the places is for owners who have nothing running.
     For one thread at a time.
 
     :param most: tasks that may run at once
-    :param most_per_owner: of one owner; 0: as many as in all
+    :param most_per_owner: of one owner; 0: no such limit
     """
 
     def __init__(self, most: int, most_per_owner: int = 0):
         self._most = most
         self._most_per_owner = most_per_owner or most
+        self._kept_free = most // 4
         self._running: collections.Counter[Owner] = collections.Counter()
         self._last: dict[Owner, int] = {}
         self._count = 0
@@ -40,7 +42,8 @@ class Turns:
         """The owner whose turn it is, among those who have something waiting; False when nobody may begin now."""
         if not self.free:
             return False
-        may = [owner for owner in waiting if self._running[owner] < self._most_per_owner]
+        may = [owner for owner in waiting if self._running[owner] < self._most_per_owner
+               and (self.free > self._kept_free or not self._running[owner])]
         if not may:
             return False
         return min(may, key=lambda owner: (self._running[owner], self._last.get(owner, 0)))

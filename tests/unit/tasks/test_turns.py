@@ -18,7 +18,14 @@ class TurnsTest(base.TestCase):
         return order
 
     def test_owners_alternate(self):
-        self.assertThat(self.begun(Turns(4), ['many', 'few'], 4), Equals(['many', 'few', 'many', 'few']))
+        self.assertThat(self.begun(Turns(6), ['many', 'few'], 4), Equals(['many', 'few', 'many', 'few']))
+
+    def test_the_last_quarter_of_the_places_is_for_owners_who_have_nothing_running(self):
+        turns = Turns(8)
+        self.begun(turns, ['many'], 6)
+        self.assertThat(turns.next(['many']), Equals(False))
+        self.assertThat(self.begun(turns, ['many', 'new'], 1), Equals(['new']))
+        self.assertThat(turns.next(['many', 'new']), Equals(False))
 
     def test_a_newcomer_comes_before_those_who_had_their_turn(self):
         turns = Turns(4)
