@@ -7,11 +7,12 @@ import dataclasses
 import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from glancelike import errors
 from glancelike.tasks.base import HEAD_BYTES, Content, ImportJob
 
+T = TypeVar('T')
 READ_BYTES = 2**20
 
 
@@ -116,19 +117,24 @@ def as_file(content: Content, job: ImportJob, local_path: Callable[[], str | Non
         return dataclasses.replace(content, chunks=None, path=path)
     size = 0
     try:
-        handle, path = job.run(_new_file, job.folder)
+        handle, path = _on_disk(lambda: job.run(_new_file, job.folder))
         with open(handle, 'wb', buffering=0) as file:
             for chunk in content.chunks:
                 job.check()
                 size += len(chunk)
                 if size > job.max_bytes:
                     raise errors.ImageTooLarge(limit=job.max_bytes)
-                job.run(_write, file, chunk)
-    except OSError as error:
-        raise errors.ServiceUnavailable('The work directory of this service cannot take the data now.') from error
+                _on_disk(job.run, _write, file, chunk)
     finally:
         close(content.chunks)
     return dataclasses.replace(content, chunks=None, path=path, size=size)
+
+
+def _on_disk(call: Callable[..., T], *args: Any) -> T:
+    try:
+        return call(*args)
+    except OSError as error:
+        raise errors.ServiceUnavailable('The work directory of this service cannot take the data now.') from error
 
 
 def _new_file(folder: str) -> tuple[int, str]:

@@ -185,14 +185,12 @@ class Importing:
         raise last or errors.ObjectNotFound(store=store_id)
 
     def _copied(self, store: CheckedStore, location: Location, facts: Mapping[str, Any]) -> dict[str, Any]:
-        rules = self._parts.rules
         source = self._stored(location, facts['size'])
         self.job.progress.begin(f'store {store.id}', facts['size'])
-        algorithm = facts['os_hash_algo'] or rules.hashing_algorithm
+        same = _SameHash(facts['os_hash_algo'], facts['os_hash_value']) if facts['os_hash_value'] else None
         with self._body(source) as body:
-            intake = Intake(body, self.job.lease, self._parts.threads, declared=facts['size'],
-                            size_cap=2**63 - 1, algorithm=algorithm, checksum=False,
-                            verifier=_SameHash(algorithm, facts['os_hash_value']))
+            intake = Intake(body, self.job.lease, self._parts.threads, declared=facts['size'], size_cap=2**63 - 1,
+                            algorithm=None, checksum=False, verifier=same)
             stored = storing.add(store, self.job.lease, intake, facts['size'])
         return {'store': store.id, 'url': stored.url, 'metadata': dict(stored.metadata), 'size': stored.size}
 
@@ -356,7 +354,7 @@ class Importing:
 class _SameHash:
     """Holds a copy to the hash of the image; sees the bytes beside the store that gets them."""
 
-    def __init__(self, algorithm: str, wanted: str | None):
+    def __init__(self, algorithm: str, wanted: str):
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
         self._algorithm = algorithm
         self._wanted = wanted
@@ -366,7 +364,7 @@ class _SameHash:
 
     def verify(self) -> None:
         found = self._hash.hexdigest()
-        if self._wanted is not None and found != self._wanted:
+        if found != self._wanted:
             raise errors.HashMismatch(algorithm=self._algorithm, found=found, wanted=self._wanted)
 
 
