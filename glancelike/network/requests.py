@@ -9,7 +9,7 @@ import re
 import ssl
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from glancelike import errors
 from glancelike.network.addresses import AddressGuard
@@ -167,15 +167,18 @@ class Requests:
     """Makes requests, and follows redirects as far as they are allowed.
 
     :param permit: called with the target of each hop, the first included; raises where it may not be asked
+    :param redirect_ports: where redirects may lead, beside the port of the URL itself; None: to any port
     """
 
     def __init__(self, failures: Failures, guard: AddressGuard, tls: ssl.SSLContext, proxies: Proxies,
-                 permit: Callable[[Target], None] = lambda _target: None):
+                 permit: Callable[[Target], None] = lambda _target: None,
+                 redirect_ports: Collection[int] | None = None):
         self.failures = failures
         self._guard = guard
         self._tls = tls
         self._proxies = proxies
         self._permit = permit
+        self._redirect_ports = redirect_ports
 
     def send(self, method: str, url: str, patience: Patience, headers: Mapping[str, str] | None = None,
              secrets: Mapping[str, str] | None = None) -> Answer:
@@ -195,6 +198,8 @@ class Requests:
                 return answer
             answer.close()
             target = self._redirected(target, location)
+            if self._redirect_ports is not None and target.port not in (first.port, *self._redirect_ports):
+                raise self.failures.bad('it redirects to a port that is not allowed')
         raise self.failures.bad(f'there are more than {_MOST_REDIRECTS} redirects')
 
     def _redirected(self, target: Target, location: str) -> Target:

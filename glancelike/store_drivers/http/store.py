@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oslo_config import cfg
+from oslo_config import types as cfg_types
 
 from glancelike.plugin import RANDOM_READ, READ, StoreDriver, errors, network
 
@@ -49,6 +50,9 @@ Let locations lead to loopback, private, link-local and other non-public address
 locations can then read what this host can reach."""),
         cfg.ListOpt('http_store_allowed_hosts', default=[], help="""
 Host names and networks (10.1.0.0/16) that locations may lead to although they are not public."""),
+        cfg.ListOpt('http_store_redirect_ports', item_type=cfg_types.Port(), default=[80, 443], help="""
+Ports to which a server may redirect, beside the port of the location itself: otherwise a server that a user names could
+send this service to any port of the hosts that it may reach. Empty: any."""),
         cfg.IntOpt('http_store_timeout', default=30, min=1, help="""
 Seconds to wait for a connection, and for each next byte, before the server counts as not answering."""),
     )
@@ -59,7 +63,8 @@ Seconds to wait for a connection, and for each next byte, before the server coun
         guard = network.AddressGuard(self._failures, allow_all=options.http_store_allow_private,
                                      allowed=options.http_store_allowed_hosts, option='http_store_allowed_hosts')
         proxies = network.Proxies(options.http_proxy_information, 'http_proxy_information')
-        self._requests = network.Requests(self._failures, guard, _tls(options), proxies)
+        self._requests = network.Requests(self._failures, guard, _tls(options), proxies,
+                                          redirect_ports=options.http_store_redirect_ports or None)
 
     @classmethod
     def for_compliance(cls, folder: str, max_bytes: int | None = None) -> Mapping[str, Any] | None:

@@ -31,7 +31,8 @@ class Case(base.TestCase):
 
     def store(self, **options):
         return HttpStore('web', plugin.options_for(
-            HttpStore, **{'http_store_allowed_hosts': ['127.0.0.0/8'], 'http_store_timeout': 2} | options))
+            HttpStore, **{'http_store_allowed_hosts': ['127.0.0.0/8'], 'http_store_redirect_ports': [],
+                          'http_store_timeout': 2} | options))
 
     def read(self, url, *part, store=None):
         return b''.join((store or self.store()).get(url, *part))
@@ -116,6 +117,14 @@ class RedirectTest(Case):
         self.assertNotIn('Authorization', other.seen[0][2])
         self.read(self.web.url('/here', user='user:pa55word'))
         self.assertIn('Authorization', self.web.seen[-1][2])
+
+    def test_a_redirect_to_another_port_is_followed_where_that_port_is_allowed(self):
+        other = self.server()
+        self.web.redirects['/away'] = (302, other.url(other.put(DATA)))
+        self.bad(self.web.url('/away'), self.store(http_store_redirect_ports=[80, 443]))
+        self.assertEqual([], other.seen)
+        store = self.store(http_store_redirect_ports=[other.port])
+        self.assertTrue(self.read(self.web.url('/away'), store=store) == DATA)
 
     def test_a_range_survives_a_redirect(self):
         self.assertTrue(self.read(self.redirected(2), 100, 50) == DATA[100:150])
