@@ -47,27 +47,29 @@ HONOURED = {
 # Options that cannot mean anything here, or not yet: each is named in one warning.
 WITHOUT_EFFECT = {
     'DEFAULT': {
-        'worker_self_reference_url': 'http://node1.example.org:9292', 'do_secure_hash': True, 'http_retries': 3,
-        'enabled_import_methods': '[glance-direct,web-download,copy-image]', 'digest_algorithm': 'sha256',
-        'node_staging_uri': 'file:///tmp/staging/',
+        'worker_self_reference_url': 'http://node1.example.org:9292', 'digest_algorithm': 'sha256',
         'image_cache_dir': '/var/lib/glance/image-cache', 'image_cache_driver': 'centralized_db',
         'image_cache_max_size': 10737418240, 'image_cache_stall_time': 86400, 'delayed_delete': False,
         'scrub_time': 0, 'scrub_pool_size': 1, 'wakeup_time': 300, 'pydev_worker_debug_port': 5678},
     'wsgi': {'task_pool_threads': 16, 'python_interpreter': '/usr/bin/python3'},
-    'os_glance_tasks_store': {'filesystem_store_datadir': '/var/lib/glance/tasks'},
-    'task': {'task_time_to_live': 48, 'task_executor': 'taskflow', 'work_dir': '/var/lib/glance/work'},
-    'taskflow_executor': {'engine_mode': 'parallel', 'max_workers': 10},
+    'taskflow_executor': {'engine_mode': 'parallel'},
     'profiler': {'enabled': False, 'hmac_keys': 'SECRET_KEY'},
     'oslo_reports': {'file_event_handler': '/var/lib/glance/report'},
     'oslo_concurrency': {'lock_path': '/var/lib/glance/locks'},
 }
 
-# glance-image-import.conf, the file beside it: nothing in it counts while there is no import.
-IMPORT = {
-    'image_import_opts': {'image_import_plugins': '[no_op]'},
+# glance-image-import.conf, the file beside it; options of a plugin or method that is not in use are warned about.
+NOT_IN_USE = {
     'inject_metadata_properties': {'ignore_user_roles': 'admin', 'inject': '"source":"import"'},
     'image_conversion': {'output_format': 'raw'},
     'glance_download_properties': {'extra_properties': 'hw_,trait:'},
+}
+IMPORT = {
+    'DEFAULT': {'enabled_import_methods': '[glance-direct,web-download,copy-image]', 'do_secure_hash': True,
+                'http_retries': 3},
+    'task': {'task_time_to_live': 48, 'task_executor': 'taskflow'},
+    'taskflow_executor': {'max_workers': 10},
+    'image_import_opts': {'image_import_plugins': '[no_op]'},
     'import_filtering_opts': {'allowed_schemes': '[http,https]', 'allowed_ports': '[80,443]',
                               'disallowed_hosts': '[]'},
 }
@@ -173,7 +175,7 @@ class GlanceDirectory(base.TestCase):
                     name: value.replace('{folder}', str(self.folder)) if isinstance(value, str) else value
                     for name, value in options.items()})
         (self.etc / 'glance-api.conf').write_text(config_text(groups))
-        (self.etc / 'glance-image-import.conf').write_text(config_text(IMPORT))
+        (self.etc / 'glance-image-import.conf').write_text(config_text(IMPORT | NOT_IN_USE))
         (self.etc / 'glance-api-paste.ini').write_text(paste_text())
         (self.etc / 'policy.yaml').write_text(POLICY)
         (self.etc / 'property-protections-roles.conf').write_text(PROTECTIONS)
@@ -259,7 +261,7 @@ class ServedMixin:
 
     def test_each_option_without_effect_is_named_in_one_warning_and_no_other_is(self):
         self.ask('GET', '/', status=300)
-        wanted = sorted((group, name) for part in (WITHOUT_EFFECT, IMPORT)
+        wanted = sorted((group, name) for part in (WITHOUT_EFFECT, NOT_IN_USE)
                         for group, options in part.items() for name in options)
         for text in (self.api.log_text(), (self.folder / 'api.log').read_text()):
             self.assertEqual(wanted, sorted(re.findall(r'WARNING .*\[(\w+)\] (\w+) in \S+ has no effect', text)))
