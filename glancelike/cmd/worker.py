@@ -25,7 +25,9 @@ Again: end at once.
 Exit codes: 0 told to stop, or drained; 1 the configuration cannot work (standard error says why);
 3 stopped, and after [jobboard] stop_seconds some work was not given back (others find out by its lease).
 """
-WAIT_SECONDS = 3600.0
+#: Longest wait of the main thread, which alone runs handlers of signals: the kernel may give a signal to any thread,
+#: and only the one that got it is woken.
+WAIT_SECONDS = 0.5
 #: A signal that comes again so soon is the same: Ctrl-C and timeout(1) reach a process directly and by its group.
 SAME_SECONDS = 1.0
 
@@ -131,7 +133,10 @@ class _Process:
             LOG.info('Told to stop; giving back %d tasks.', self._worker.running)
             self._services.recovery.stop()
             self._worker.stop()
-            if not self._over.wait(self._conf.jobboard.stop_seconds):
+            end = time.monotonic() + self._conf.jobboard.stop_seconds
+            while not self._over.wait(WAIT_SECONDS) and time.monotonic() < end:
+                pass
+            if not self._over.is_set():
                 LOG.warning('%d tasks were not given back in time.', self._worker.running)
                 code = 3
         LOG.info('Ended.')
