@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import tempfile
@@ -59,7 +58,7 @@ def _of_file(path: str, job: ImportJob) -> Iterator[bytes]:
 
 def close(chunks: Any) -> None:
     """Close an iterator that can be closed."""
-    with contextlib.suppress(AttributeError):
+    if hasattr(chunks, 'close'):
         chunks.close()
 
 
